@@ -1,0 +1,10 @@
+//! The built binary in a network namespace of its own, driven by the real kubectl, with real containers and packets.
+
+mod harness;
+
+mod clusterip;
+mod durability;
+mod kubectl;
+mod names;
+mod restart;
+mod startup;
