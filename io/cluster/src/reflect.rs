@@ -1,0 +1,285 @@
+//! Reflection: one collection of the API as a stream of changes that never ends.
+//!
+//! First on every way from the API to a decision. A list (in pages) gives a `Reset`, a watch with bookmarks
+//! the `Applied` and `Deleted` after it; a version that is too old is listed anew. Invariant: whoever folds
+//! the changes in order holds what the API held at some moment, and each moment is later than the last.
+//! An object that cannot be decoded is logged and left out; it never stops the stream. It never asks faster
+//! than its back-off allows, keeps no copy of the objects, and writes nothing.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::Request;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::backoff::Backoff;
+
+/// Objects asked for in one page of a list.
+const PAGE: u32 = 500;
+/// Seconds after which the server ends a watch, so that a connection that died unnoticed is found out.
+const WATCH_SECONDS: u32 = 290;
+/// How long past `WATCH_SECONDS` the server may stay silent before the connection counts as dead.
+const WATCH_GRACE: Duration = Duration::from_secs(30);
+/// A watch that ended sooner than this and said nothing counts as a failure: asking again waits.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+
+/// What happened to a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change<K> {
+    /// All there is, in the order listed; what was known before is void.
+    Reset(Vec<Arc<K>>),
+    /// The object was made or altered; this is all of it.
+    Applied(Arc<K>),
+    /// The object is gone; this is its last state.
+    Deleted(Arc<K>),
+}
+
+/// Which objects of the collection are wanted; all of them by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// A label selector as kubectl's `-l` takes it.
+    pub labels: Option<String>,
+    /// A field selector as kubectl's `--field-selector` takes it.
+    pub fields: Option<String>,
+}
+
+impl Selection {
+    /// The objects that a label selector chooses.
+    pub fn labels(selector: impl Into<String>) -> Self {
+        Self { labels: Some(selector.into()), fields: None }
+    }
+
+    /// The objects that a field selector chooses.
+    pub fn fields(selector: impl Into<String>) -> Self {
+        Self { labels: None, fields: Some(selector.into()) }
+    }
+}
+
+/// Objects that can be reflected: every typed kind of `k8s-openapi`.
+pub trait Reflected:
+    kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Reflected for K where
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+/// The changes of the collection `api` stands for, beginning with a `Reset`. Never ends; dropping it stops it.
+pub fn reflect<K: Reflected>(api: kube::Api<K>, selection: Selection) -> impl Stream<Item = Change<K>> + Send {
+    stream::unfold(Reflector::new(api, selection), |mut reflector| async move {
+        let change = reflector.next().await;
+        Some((change, reflector))
+    })
+}
+
+type Events<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<K>>> + Send>>;
+
+/// Where the reflector stands between two changes.
+enum State<K> {
+    /// Nothing is known, or what is known is void.
+    Listing,
+    /// The list is known as of this version; no watch is open.
+    Listed(String),
+    Watching(Watching<K>),
+}
+
+struct Watching<K> {
+    version: String,
+    events: Events<K>,
+    opened: Instant,
+    heard: bool,
+}
+
+/// One page of a list, its items not yet trusted to be what the kind says.
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Option<Vec<T>>,
+}
+
+struct Reflector<K> {
+    api: kube::Api<K>,
+    selection: Selection,
+    state: State<K>,
+    backoff: Backoff,
+}
+
+impl<K: Reflected> Reflector<K> {
+    fn new(api: kube::Api<K>, selection: Selection) -> Self {
+        Self { api, selection, state: State::Listing, backoff: Backoff::default() }
+    }
+
+    async fn next(&mut self) -> Change<K> {
+        loop {
+            let state = std::mem::replace(&mut self.state, State::Listing);
+            let (state, change) = match state {
+                State::Listing => self.list().await,
+                State::Listed(version) => (self.watch(version).await, None),
+                State::Watching(watching) => self.hear(watching).await,
+            };
+            self.state = state;
+            if let Some(change) = change {
+                return change;
+            }
+        }
+    }
+
+    async fn list(&mut self) -> (State<K>, Option<Change<K>>) {
+        match self.list_pages().await {
+            Ok((version, items)) => (State::Listed(version), Some(Change::Reset(items))),
+            Err(error) => {
+                self.failed("list", &error).await;
+                (State::Listing, None)
+            }
+        }
+    }
+
+    async fn list_pages(&mut self) -> kube::Result<(String, Vec<Arc<K>>)> {
+        let mut params = ListParams { limit: Some(PAGE), ..ListParams::default() };
+        params.label_selector.clone_from(&self.selection.labels);
+        params.field_selector.clone_from(&self.selection.fields);
+        let mut items = Vec::new();
+        loop {
+            let page = self.list_page(&params).await?;
+            items.extend(page.items.unwrap_or_default().into_iter().map(Arc::new));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok((page.metadata.resource_version.unwrap_or_default(), items)),
+            }
+        }
+    }
+
+    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<K>> {
+        let request = Request::new(self.api.resource_url()).list(params).map_err(kube::Error::BuildRequest)?;
+        let text = self.api.clone().into_client().request_text(request).await?;
+        match serde_json::from_str::<Page<K>>(&text) {
+            Ok(page) => Ok(page),
+            Err(_) => decode_singly(&text),
+        }
+    }
+
+    async fn watch(&mut self, version: String) -> State<K> {
+        let params = WatchParams {
+            label_selector: self.selection.labels.clone(),
+            field_selector: self.selection.fields.clone(),
+            timeout: Some(WATCH_SECONDS),
+            ..WatchParams::default()
+        };
+        match self.api.watch(&params, &version).await {
+            Ok(events) => {
+                let events = Box::pin(events);
+                State::Watching(Watching { version, events, opened: Instant::now(), heard: false })
+            }
+            Err(error) => self.after_error(error, version).await,
+        }
+    }
+
+    /// Waits for the next event of an open watch and says where that leaves the reflector.
+    async fn hear(&mut self, mut watching: Watching<K>) -> (State<K>, Option<Change<K>>) {
+        let deadline = watching.opened + Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
+        let event = match tokio::time::timeout_at(deadline, watching.events.next()).await {
+            Ok(Some(Ok(event))) => event,
+            Ok(Some(Err(kube::Error::SerdeError(error)))) => {
+                warn!(kind = %K::kind(&()), %error, "an object that cannot be decoded is left out");
+                return (State::Watching(watching), None);
+            }
+            Ok(Some(Err(error))) => return (self.after_error(error, watching.version).await, None),
+            Ok(None) | Err(_) => return (self.after_end(watching).await, None),
+        };
+        let change = match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => Change::Applied(Arc::new(object)),
+            WatchEvent::Deleted(object) => Change::Deleted(Arc::new(object)),
+            WatchEvent::Bookmark(bookmark) => {
+                self.heard(&mut watching, Some(bookmark.metadata.resource_version));
+                return (State::Watching(watching), None);
+            }
+            WatchEvent::Error(status) => {
+                return (self.after_error(kube::Error::Api(status), watching.version).await, None);
+            }
+        };
+        let (Change::Applied(object) | Change::Deleted(object)) = &change else { unreachable!("made above") };
+        self.heard(&mut watching, object.meta().resource_version.clone());
+        (State::Watching(watching), Some(change))
+    }
+
+    fn heard(&mut self, watching: &mut Watching<K>, version: Option<String>) {
+        watching.heard = true;
+        self.backoff.succeeded();
+        if let Some(version) = version {
+            watching.version = version;
+        }
+    }
+
+    /// The server ended the watch, as it may; only one that ended at once with nothing said is suspect.
+    async fn after_end(&mut self, watching: Watching<K>) -> State<K> {
+        if !watching.heard && watching.opened.elapsed() < SHORTEST_WATCH {
+            debug!(kind = %K::kind(&()), "the watch ended as soon as it was open");
+            tokio::time::sleep(self.backoff.next()).await;
+        }
+        State::Listed(watching.version)
+    }
+
+    /// A version too old, or a request refused, is listed anew; a connection that broke is opened again.
+    async fn after_error(&mut self, error: kube::Error, version: String) -> State<K> {
+        let kube::Error::Api(status) = &error else {
+            self.failed("watch", &error).await;
+            return State::Listed(version);
+        };
+        if is_expired(status) {
+            info!(kind = %K::kind(&()), version, "the watch fell too far behind; listing anew");
+            self.backoff_unless_first().await;
+        } else {
+            self.failed("watch", &error).await;
+        }
+        State::Listing
+    }
+
+    /// The first relist is made at once; a server that calls every version too old is not asked in a loop.
+    async fn backoff_unless_first(&mut self) {
+        let first = self.backoff.is_fresh();
+        let wait = self.backoff.next();
+        if !first {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn failed(&mut self, what: &'static str, error: &kube::Error) {
+        let wait = self.backoff.next();
+        let kind = K::kind(&());
+        let wait_ms = wait.as_millis() as u64;
+        warn!(%kind, error = error as &dyn std::error::Error, wait_ms, "cannot {what}; asking again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn is_expired(status: &kube::core::Status) -> bool {
+    status.code == 410 || status.reason == "Expired" || status.reason == "Gone"
+}
+
+/// The way for a page in which at least one object is not what its kind says: the others still count.
+fn decode_singly<K: Reflected>(text: &str) -> kube::Result<Page<K>> {
+    let page: Page<serde_json::Value> = serde_json::from_str(text).map_err(kube::Error::SerdeError)?;
+    let items = page.items.unwrap_or_default().into_iter().filter_map(|item| {
+        let name = item.pointer("/metadata/name").cloned();
+        K::deserialize(item)
+            .inspect_err(|error| {
+                warn!(kind = %K::kind(&()), ?name, %error, "an object that cannot be decoded is left out");
+            })
+            .ok()
+    });
+    Ok(Page { items: Some(items.collect()), metadata: page.metadata })
+}
+
+#[cfg(test)]
+mod tests;
