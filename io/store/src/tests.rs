@@ -1,0 +1,6 @@
+//! The store against its contract: preconditions, revisions, lists, watches, the file.
+
+mod contract;
+mod directory;
+mod file;
+mod properties;
