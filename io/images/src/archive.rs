@@ -53,6 +53,9 @@ pub fn import_binary(
     let bytes = std::fs::read(path).map_err(file("read", path))?;
     header.set_size(bytes.len() as u64);
     header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     builder.append_data(&mut header, program, bytes.as_slice()).map_err(file("read", path))?;
     let tar = builder.into_inner().map_err(file("read", path))?;
     let layer = layers.add(tar.as_slice(), None)?;

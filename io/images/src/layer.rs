@@ -77,14 +77,13 @@ impl Layers {
         aside: &Path,
     ) -> Result<Layer, ImageError> {
         let named = expected.unwrap_or("from the archive");
-        let damaged =
-            |e: std::io::Error| ImageError::Layer { layer: named.to_owned(), reason: e.to_string() };
+        let damaged = |e: std::io::Error| ImageError::Layer { layer: named.to_owned(), reason: words(&e) };
         let root = aside.join("root");
         fs::create_dir_all(&root).map_err(file("make", &root))?;
         let plain = compression::plain(tar).map_err(damaged)?;
         let mut digesting = Digesting::new(plain, LAYER_BYTES_MAX);
         let size = unpack_layer(digesting.by_ref(), &root)
-            .map_err(|reason| ImageError::Layer { layer: named.to_owned(), reason: reason.to_string() })?;
+            .map_err(|reason| ImageError::Layer { layer: named.to_owned(), reason: words(&reason) })?;
         let diff_id = digesting.finish().map_err(damaged)?;
         if let Some(expected) = expected.filter(|expected| *expected != diff_id) {
             return Err(ImageError::Digest {
@@ -132,4 +131,10 @@ impl Layers {
         }
         Ok(())
     }
+}
+
+/// An error and what caused it, in one line: the tar crate's own words say only where it happened.
+fn words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
+    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
 }
