@@ -29,14 +29,14 @@ impl Registry {
         let path = super::write(directory, "registry.yml", config.as_bytes());
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(path).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().expect("docker-registry is installed");
+        let registry = Self { process: command.spawn().expect("docker-registry is installed"), address };
         for _ in 0..200 {
-            if tokio::net::TcpStream::connect(&address).await.is_ok() {
-                return Self { process, address };
+            if tokio::net::TcpStream::connect(&registry.address).await.is_ok() {
+                return registry;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("docker-registry does not listen on {address}");
+        panic!("docker-registry does not listen on {}", registry.address);
     }
 }
 
