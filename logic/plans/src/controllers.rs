@@ -1,0 +1,81 @@
+//! All controllers: which there are, whom a change wakes, and whose plan a task asks for.
+//!
+//! The one place that names every plan; `io/cluster` and the simulation know controllers only through it.
+//! A new controller is one variant and one line in each table.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::key::Key;
+use crate::plan::Plan;
+use crate::view::{Changed, View};
+use crate::{
+    deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, namespace, node_lifecycle, pod_garbage,
+    replica_set, schedule, service_account,
+};
+
+macro_rules! controllers {
+    ($($variant:ident: $module:ident, $component:literal;)*) => {
+        /// A controller.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Controller { $($variant,)* }
+
+        impl Controller {
+            pub const ALL: &[Controller] = &[$(Controller::$variant,)*];
+
+            /// How the controller signs its Events, as upstream's does.
+            pub fn component(self) -> &'static str {
+                match self { $(Controller::$variant => $component,)* }
+            }
+
+            fn plan(self, view: &View, key: &Key, now: Timestamp) -> Plan {
+                match self { $(Controller::$variant => $module::plan(view, key, now),)* }
+            }
+
+            fn wake(self, view: &View, changed: &Changed) -> Vec<Key> {
+                match self { $(Controller::$variant => $module::wake(view, changed),)* }
+            }
+        }
+    };
+}
+
+controllers! {
+    Deployment: deployment, "deployment-controller";
+    ReplicaSet: replica_set, "replicaset-controller";
+    Schedule: schedule, "default-scheduler";
+    EndpointSlice: endpoint_slice, "endpoint-slice-controller";
+    Endpoints: endpoints, "endpoint-controller";
+    EndpointSliceMirroring: endpoint_slice_mirroring, "endpoint-slice-mirroring-controller";
+    Garbage: garbage, "garbage-collector-controller";
+    Namespace: namespace, "namespace-controller";
+    ServiceAccount: service_account, "serviceaccount-controller";
+    NodeLifecycle: node_lifecycle, "node-controller";
+    PodGarbage: pod_garbage, "pod-garbage-collector";
+}
+
+/// One thing for one controller to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Task {
+    pub controller: Controller,
+    pub key: Key,
+}
+
+impl Task {
+    pub fn new(controller: Controller, key: Key) -> Self {
+        Self { controller, key }
+    }
+}
+
+/// What the controller wants done about the task's object.
+pub fn plan(view: &View, task: &Task, now: Timestamp) -> Plan {
+    task.controller.plan(view, &task.key, now)
+}
+
+/// Every task that a change might have given something to do. The view already holds the change.
+pub fn wake(view: &View, changed: &Changed) -> BTreeSet<Task> {
+    let tasks = Controller::ALL.iter().flat_map(|controller| {
+        controller.wake(view, changed).into_iter().map(|key| Task::new(*controller, key))
+    });
+    tasks.collect()
+}

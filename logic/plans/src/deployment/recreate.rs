@@ -1,0 +1,35 @@
+//! Recreate: everything old goes, and only when it is gone does the new come (H2.12).
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::sets::{self, Sets};
+use super::{limits, status};
+use crate::plan::{Plan, Step};
+use crate::pod;
+use crate::view::View;
+
+pub(super) fn step(view: &View, deployment: &Deployment, sets: &Sets, now: Timestamp) -> Plan {
+    let active = sets.old.iter().filter(|set| limits::wanted(set) > 0);
+    let down: Vec<Step> = active.filter_map(|set| sets::scale(deployment, set, 0)).collect();
+    if !down.is_empty() || old_pods_remain(view, sets) {
+        return status::rolling(deployment, sets, down, now);
+    }
+    let replicas = limits::replicas(deployment);
+    let Some(new) = &sets.new else {
+        return status::creating(view, deployment, sets, replicas, now);
+    };
+    let up = match limits::wanted(new) == replicas {
+        true => Vec::new(),
+        false => sets::scale(deployment, new, replicas).into_iter().collect(),
+    };
+    status::rolling(deployment, sets, up, now)
+}
+
+/// Whether any pod of an old set could still be running: those being deleted count.
+fn old_pods_remain(view: &View, sets: &Sets) -> bool {
+    sets.old.iter().any(|set| {
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        limits::actual(set) > 0 || view.pods.marked(uid).any(|pod| !pod::is_terminal(pod))
+    })
+}

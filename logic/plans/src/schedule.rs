@@ -1,0 +1,106 @@
+//! Schedule: pending pods get a node.
+//!
+//! View → bindings, or the condition and event that say why not. One task looks at all pending pods together
+//! (`Key::default`), so that what one takes counts for the next. Invariant: a pod is bound only to a node
+//! that passes every filter with the pods bound so far in place.
+
+mod affinity;
+mod fit;
+mod nodes;
+mod refusal;
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::key::Key;
+use crate::kinds::Any;
+use crate::plan::{Action, Plan, Reason, Step};
+use crate::pod;
+use crate::view::{Changed, View};
+use nodes::Nodes;
+
+const SCHEDULER: &str = "default-scheduler";
+/// Pods looked at in one plan at most; the next plan goes on.
+const BATCH: usize = 500;
+
+/// Bindings for the pods that wait.
+pub fn plan(view: &View, _key: &Key, now: Timestamp) -> Plan {
+    let waiting = waiting(view);
+    if waiting.is_empty() {
+        return Plan::default();
+    }
+    let mut nodes = Nodes::of(view);
+    let steps = waiting.into_iter().take(BATCH).filter_map(|pod| match nodes.place(pod) {
+        Ok(node) => Some(bind(pod, &node)),
+        Err(refusal) => refuse(pod, refusal, now),
+    });
+    Plan::of(steps.collect())
+}
+
+/// The pods that want a node: the important first, then the oldest.
+fn waiting(view: &View) -> Vec<&Pod> {
+    let mut pods: Vec<&Pod> = view.pods.iter().map(|(_, pod)| pod.as_ref()).filter(|pod| waits(pod)).collect();
+    pods.sort_by_key(|pod| {
+        let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
+        (Reverse(priority), pod.metadata.creation_timestamp.as_ref().map(|time| time.0), Key::of(&pod.metadata))
+    });
+    pods
+}
+
+fn waits(pod: &Pod) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    let ours = spec.scheduler_name.as_deref().is_none_or(|name| name == SCHEDULER);
+    let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
+    ours && !gated && pod::node(pod).is_none() && pod::is_active(pod)
+}
+
+fn bind(pod: &Pod, node: &str) -> Step {
+    let key = Key::of(&pod.metadata);
+    let message = format!("Successfully assigned {key} to {node}");
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    Step::from(Action::Bind { pod: key, uid, node: node.to_owned() })
+        .done(Reason::normal(pod, "Scheduled", message))
+}
+
+/// Says why, once for each reason.
+fn refuse(pod: &Pod, message: String, now: Timestamp) -> Option<Step> {
+    let mut after = pod.clone();
+    let conditions = after.status.get_or_insert_default().conditions.get_or_insert_default();
+    let present = conditions.iter_mut().find(|condition| condition.type_ == "PodScheduled");
+    let since = present.as_ref().filter(|condition| condition.status == "False");
+    let since = since.and_then(|condition| condition.last_transition_time.clone()).unwrap_or(Time(now));
+    let condition = PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: "False".to_owned(),
+        reason: Some("Unschedulable".to_owned()),
+        message: Some(message.clone()),
+        last_transition_time: Some(since),
+        observed_generation: present.as_ref().and_then(|condition| condition.observed_generation),
+        ..PodCondition::default()
+    };
+    match present {
+        Some(present) => *present = condition,
+        None => conditions.push(condition),
+    }
+    let action = Action::patch_status(pod, &after)?;
+    Some(Step::from(action).done(Reason::warning(pod, "FailedScheduling", message)))
+}
+
+/// Whether a change can let a pod be scheduled: a new pod, a node that altered, room that was made.
+pub(crate) fn wake(_view: &View, changed: &Changed) -> Vec<Key> {
+    let matters = match (&changed.old, &changed.new) {
+        (_, Some(Any::Pod(pod))) if waits(pod) => true,
+        (Some(Any::Pod(old)), Some(Any::Pod(new))) => pod::is_terminal(old) != pod::is_terminal(new),
+        (Some(Any::Pod(_)), None) => true,
+        (old, Some(Any::Node(new))) => old.as_ref().is_none_or(|old| nodes::differ(old, new)),
+        (Some(Any::Node(_)), None) => true,
+        _ => false,
+    };
+    matters.then(Key::default).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;
