@@ -1,0 +1,64 @@
+//! The cutting of lines, and the bound on files.
+
+use super::*;
+
+const AT: &str = "2026-01-01T00:00:00.000000001Z";
+
+fn check(chunks: &[&[u8]], expected: &str) {
+    let (mut lines, mut out, at) = (Lines::default(), Vec::new(), AT.parse().unwrap());
+    for chunk in chunks {
+        lines.take(Stream::Stdout, chunk, at, &mut out);
+    }
+    lines.finish(Stream::Stdout, at, &mut out);
+    let expected: String = expected.lines().map(|line| format!("{AT} stdout {line}\n")).collect();
+    assert_eq!(String::from_utf8_lossy(&out), expected);
+}
+
+#[test]
+fn lines_however_they_arrive() {
+    check(&[], "");
+    check(&[b"one\n"], "F one");
+    check(&[b"on", b"e\ntw", b"o\n"], "F one\nF two");
+    check(&[b"\n\n"], "F \nF ");
+    check(&[b"no end"], "P no end");
+}
+
+#[test]
+fn long_lines_come_in_pieces() {
+    let long = vec![b'x'; PIECE_MAX];
+    let piece = "x".repeat(PIECE_MAX);
+    check(&[&long, b"tail\n"], &format!("P {piece}\nF tail"));
+    check(&[&long[1..], b"\n"], &format!("F {}", &piece[1..]));
+    check(&[&long, &long], &format!("P {piece}\nP {piece}"));
+}
+
+#[test]
+fn a_whole_second_keeps_nine_digits() {
+    let (mut lines, mut out) = (Lines::default(), Vec::new());
+    lines.take(Stream::Stderr, b"x\n", "2026-01-01T00:00:00Z".parse().unwrap(), &mut out);
+    assert_eq!(out, b"2026-01-01T00:00:00.000000000Z stderr F x\n");
+}
+
+#[test]
+fn files_are_rotated_at_the_bound() {
+    let dir = std::env::temp_dir().join(format!("kelson-logs-{}", std::process::id()));
+    let path = dir.join("deep/0.log");
+    let mut log = LogFile::with_bound(&path, 10);
+    for entry in [b"first 8\n", b"second8\n", b"third 8\n"] {
+        log.write(entry);
+    }
+    let files = [fs::read_to_string(&path).unwrap(), fs::read_to_string(dir.join("deep/0.log.1")).unwrap()];
+    drop(log);
+    LogFile::with_bound(&path, 100).write(b"again\n");
+    let continued = fs::read_to_string(&path).unwrap();
+    fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(files, ["third 8\n", "second8\n"]);
+    assert_eq!(continued, "third 8\nagain\n");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_no_error() {
+    let mut log = LogFile::with_bound(Path::new("/proc/no/such.log"), 10);
+    log.write(b"lost\n");
+    assert!(log.failing);
+}

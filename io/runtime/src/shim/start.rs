@@ -1,0 +1,174 @@
+//! A container's start, in a process of its own: configuration → `libcontainer` → its first process.
+//!
+//! The child joins what libcontainer leaves out, lets it create and start the container, reports the pid and ends; the
+//! container's process then belongs to the shim, the nearest subreaper. Errors are words over the cradle.
+
+use super::birth::Cradle;
+use super::executor::Program;
+use super::spec;
+use super::users::{Identity, resolve_user};
+use crate::cgroups;
+use crate::config::{ContainerConfig, PodConfig};
+use libcontainer::container::Container;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::syscall::syscall::SyscallType;
+use std::error::Error;
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+/// libcontainer's own state of the container, below the container's directory.
+const ENGINE_DIR: &str = "engine";
+/// Where the terminal's master arrives, in the container's directory.
+const CONSOLE: &str = "console.sock";
+
+/// The ends of the pipes that the process gets. All absent with a terminal.
+#[derive(Default)]
+pub struct Stdio {
+    pub stdin: Option<OwnedFd>,
+    pub stdout: Option<OwnedFd>,
+    pub stderr: Option<OwnedFd>,
+}
+
+/// Everything the child needs to know.
+pub struct Start<'a> {
+    pub pod: &'a PodConfig,
+    pub config: &'a ContainerConfig,
+    /// The container's directory: the bundle and the engine's state lie there.
+    pub dir: PathBuf,
+    pub shm: PathBuf,
+    pub stdio: Stdio,
+}
+
+/// Runs in the child.
+pub fn start(start: Start<'_>, cradle: &Cradle) {
+    if let Err(reason) = try_start(start, cradle) {
+        cradle.failed(reason);
+    }
+}
+
+fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
+    let Start { pod, config, dir, shm, stdio } = start;
+    let who = resolve_user(&config.rootfs, &config.user)?;
+    let value = spec::build(pod, config, &who, &shm)?;
+    let text = serde_json::to_vec(&value).map_err(|error| error.to_string())?;
+    fs::write(dir.join("config.oci.json"), &text).map_err(|error| format!("write the bundle: {error}"))?;
+    own(&stdio, &who);
+    let path = spec::cgroup_path(pod, &config.id);
+    join_unified(&path).map_err(|error| format!("join cgroup {path}: {error}"))?;
+    adjust_oom_score(config);
+    let bundle = dir.join("bundle");
+    fs::create_dir_all(&bundle).map_err(|error| format!("make the bundle: {error}"))?;
+    fs::rename(dir.join("config.oci.json"), bundle.join("config.json")).map_err(|error| error.to_string())?;
+    let console = match config.tty {
+        true => Some(
+            UnixListener::bind(dir.join(CONSOLE)).map_err(|error| format!("make the terminal: {error}"))?,
+        ),
+        false => None,
+    };
+    let mut container = create(&dir, &bundle, config, stdio, cradle).map_err(|error| chain(&error))?;
+    if !config.privileged {
+        forbid_tun(&path);
+    }
+    if let Some(listener) = console {
+        cradle
+            .terminal(receive_terminal(listener).map_err(|error| format!("receive the terminal: {error}"))?);
+    }
+    let pid = container.pid().ok_or("the engine names no process")?;
+    cradle.born(pid.as_raw());
+    container.start().map_err(|error| chain(&error))
+}
+
+fn create(
+    dir: &Path,
+    bundle: &Path,
+    config: &ContainerConfig,
+    stdio: Stdio,
+    cradle: &Cradle,
+) -> Result<Container, libcontainer::error::LibcontainerError> {
+    let console = config.tty.then(|| dir.join(CONSOLE));
+    let mut builder = ContainerBuilder::new(config.id.clone(), SyscallType::default())
+        .with_root_path(dir.join(ENGINE_DIR))?
+        .with_executor(Program { cradle: cradle.number() })
+        .with_console_socket(console)
+        .validate_id()?;
+    builder.stdin = stdio.stdin;
+    builder.stdout = stdio.stdout;
+    builder.stderr = stdio.stderr;
+    builder.as_init(bundle).with_systemd(false).with_detach(true).build()
+}
+
+/// The container's user may reopen /dev/stdout and friends.
+fn own(stdio: &Stdio, who: &Identity) {
+    for fd in [&stdio.stdin, &stdio.stdout, &stdio.stderr].into_iter().flatten() {
+        // /dev/null stays as it is; a pipe's owner cannot fail to change.
+        // SAFETY: plain system call on a descriptor we own.
+        unsafe { libc::fchown(fd.as_raw_fd(), who.uid, u32::MAX) };
+    }
+}
+
+/// On a hybrid host nobody else puts the container into the v2 hierarchy; what the child joins, the container inherits.
+fn join_unified(path: &str) -> std::io::Result<()> {
+    let hierarchies = cgroups::hierarchies();
+    if cgroups::is_pure_v2(&hierarchies) {
+        return Ok(());
+    }
+    let pid = std::process::id();
+    hierarchies
+        .iter()
+        .filter(|hierarchy| hierarchy.unified)
+        .try_for_each(|hierarchy| cgroups::join(hierarchy, path, pid))
+}
+
+/// Lowering the score wants CAP_SYS_RESOURCE, which a node may lack: then the container is a likelier victim, no more.
+fn adjust_oom_score(config: &ContainerConfig) {
+    let score = config.resources.oom_score_adj.unwrap_or(0);
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", score.to_string()) {
+        eprintln!("container {}: oom_score_adj {score} refused by the node: {error}", config.id);
+    }
+}
+
+/// The engine's library allows /dev/net/tun to every container; container engines do not.
+fn forbid_tun(path: &str) {
+    if let Some(dir) = cgroups::v1_dir("devices", path)
+        && let Err(error) = fs::write(dir.join("devices.deny"), "c 10:200 rwm")
+    {
+        eprintln!("could not forbid /dev/net/tun in {}: {error}", dir.display());
+    }
+}
+
+/// The engine has sent the master already: it is waiting in the listener's queue.
+fn receive_terminal(listener: UnixListener) -> std::io::Result<OwnedFd> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+    use std::os::fd::FromRawFd;
+    let (socket, _) = listener.accept()?;
+    let mut bytes = [0u8; 256];
+    let mut space = nix::cmsg_space!([i32; 1]);
+    let mut parts = [std::io::IoSliceMut::new(&mut bytes)];
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = control
+            && let Some(fd) = fds.first()
+        {
+            // SAFETY: the kernel just made this descriptor for us.
+            return Ok(unsafe { OwnedFd::from_raw_fd(*fd) });
+        }
+    }
+    Err(std::io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The whole cause in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
