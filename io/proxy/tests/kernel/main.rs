@@ -55,6 +55,7 @@ impl Proxied {
             (Verdict::Forward(backends), Outcome::Answered { server, peer }) => backends
                 .iter()
                 .any(|(backend, rewritten)| self.name_of(*backend) == *server && (*peer != flow.source) == *rewritten),
+            (Verdict::Reject | Verdict::Drop, Outcome::Stopped) => (from, protocol) == ("node", Protocol::Udp),
             (Verdict::Reject, outcome) => *outcome == Outcome::Refused,
             (Verdict::Drop, outcome) => *outcome == Outcome::Silence,
             _ => false,
@@ -70,6 +71,11 @@ impl Proxied {
                 self.agree(from, protocol, to);
             }
         }
+    }
+
+    /// Whether the tables leave the flow alone, so that what happens to it is none of their business.
+    fn would_pass(&self, from: &str, protocol: Protocol, to: &str) -> bool {
+        trace(&self.tables, &self.flow(from, protocol, to.parse().unwrap())) == Verdict::Pass
     }
 
     fn flow(&self, from: &str, protocol: Protocol, to: SocketAddr) -> Flow {

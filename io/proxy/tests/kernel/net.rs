@@ -80,7 +80,11 @@ impl Net {
         self.ip("node", &format!("link set {BRIDGE} up"));
         self.ip("node", &format!("route add 10.244.0.0/16 dev {BRIDGE} src {GATEWAY}"));
         self.ip("node", &format!("route add 10.96.0.0/16 dev {BRIDGE} src {GATEWAY}"));
-        self.inside("node", || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
+        self.inside("node", || {
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+            // Linux sends six ICMP errors a peer at once and then one a second; tests ask faster.
+            std::fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").unwrap();
+        });
     }
 
     fn add_pod(&mut self, n: u8) {
@@ -89,6 +93,8 @@ impl Net {
         let full = self.full(&name);
         self.ip("node", &format!("link add veth{n} type veth peer name eth0 netns {full}"));
         self.ip("node", &format!("link set veth{n} master {BRIDGE} up"));
+        // Where the kernel filters bridged frames (br_netfilter), translated ones may go back out of the same port.
+        self.ip("node", &format!("link set veth{n} type bridge_slave hairpin on"));
         self.ip(&name, &format!("addr add {}/32 dev eth0", pod_ip(n)));
         self.ip(&name, "link set eth0 up");
         self.ip(&name, &format!("route add {GATEWAY} dev eth0"));

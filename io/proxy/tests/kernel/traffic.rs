@@ -24,6 +24,8 @@ pub enum Outcome {
     Refused,
     /// Nothing came back.
     Silence,
+    /// The node's own datagram was stopped as it was sent: how Linux tells a UDP sender of a refusal or a drop.
+    Stopped,
 }
 
 /// A kept connection.
@@ -90,6 +92,7 @@ fn ask(protocol: Protocol, to: SocketAddr) -> Outcome {
             assert!(start.elapsed() < AT_ONCE, "refused only after {:?}", start.elapsed());
             Outcome::Refused
         }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Outcome::Stopped,
         Err(error) => {
             let silent = [ErrorKind::TimedOut, ErrorKind::WouldBlock];
             assert!(silent.contains(&error.kind()), "neither refused nor silent: {error}");

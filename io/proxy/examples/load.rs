@@ -1,0 +1,139 @@
+//! How long the kernel takes: N Services × 3 endpoints loaded from nothing, then endpoints that change one at a time.
+//!
+//! `load [SERVICES]` (10,000 unless said), as root; everything happens in a network namespace of its own that ends with
+//! the process. Prints milliseconds to load, and microseconds an endpoint change takes from snapshot to kernel.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kelson_model::{
+    Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
+    TrafficPolicy,
+};
+use kelson_proxy::{Config, Nftables};
+use kelson_tables::Compiler;
+
+/// Endpoints of each Service.
+const ENDPOINTS: u32 = 3;
+/// Changes measured of each kind.
+const CHANGES: u32 = 1000;
+
+fn main() {
+    let count: u32 = std::env::args().nth(1).map_or(10_000, |text| text.parse().expect("a number of Services"));
+    // SAFETY: unshare(2) takes no pointers; this process has no other thread yet.
+    let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    assert_eq!(alone, 0, "a network namespace of its own takes root");
+    let mut snapshot = Snapshot { synced: true, ..Snapshot::default() };
+    for n in 0..count {
+        let service = service(n);
+        let name = service.name.port("");
+        snapshot.services.insert(service.name.clone(), Arc::new(service));
+        snapshot.endpoints.insert(name, (0..ENDPOINTS).map(|e| endpoint(n, e)).collect());
+    }
+    let node = node();
+    let mut compiler = Compiler::new(Config::default().options());
+    let mut kernel = Nftables::open().expect("a netlink socket");
+
+    let start = Instant::now();
+    let tables = compiler.compile(&snapshot, &node);
+    let compiled = start.elapsed();
+    kernel.apply(&tables).expect("the kernel takes the table");
+    let loaded = start.elapsed();
+    println!("services {count}, endpoints {}", count * ENDPOINTS);
+    println!("load: {:.1} ms ({:.1} ms of it compiling)", ms(loaded), ms(compiled));
+
+    let start = Instant::now();
+    Nftables::open().expect("a netlink socket").apply(&tables).expect("the kernel takes the table again");
+    println!("replace: {:.1} ms", ms(start.elapsed()));
+    let mut kernel = Nftables::open().expect("a netlink socket");
+    kernel.apply(&tables).expect("the kernel takes the table");
+
+    let mut measure = |what: &str, mut change: Box<dyn FnMut(u32, &mut Snapshot)>| {
+        let mut took: Vec<(Duration, Duration)> = (0..CHANGES)
+            .map(|n| {
+                change(n, &mut snapshot);
+                let start = Instant::now();
+                let tables = compiler.compile(&snapshot, &node);
+                let compiled = start.elapsed();
+                kernel.apply(&tables).expect("the kernel takes the change");
+                (start.elapsed(), compiled)
+            })
+            .collect();
+        took.sort();
+        let at = |permille: usize| took[took.len() * permille / 1000].0.as_micros();
+        let compiling = took.iter().map(|(_, c)| c.as_micros()).sum::<u128>() / took.len() as u128;
+        println!("{what}: p50 {} µs, p99 {} µs (compiling {compiling} µs on average)", at(500), at(990));
+    };
+    let pick = move |n: u32| n.wrapping_mul(7919) % count;
+    let set = |snapshot: &mut Snapshot, n: u32, endpoints: Vec<Endpoint>| {
+        snapshot.endpoints.insert(service(n).name.port(""), endpoints.into());
+    };
+    measure(
+        "one endpoint replaced",
+        Box::new(move |n, s| {
+            set(s, pick(n), vec![endpoint(pick(n), 0), endpoint(pick(n), 1), endpoint(pick(n), 9 + n)]);
+        }),
+    );
+    measure(
+        "one endpoint gone",
+        Box::new(move |n, s| set(s, pick(n), vec![endpoint(pick(n), 0), endpoint(pick(n), 1)])),
+    );
+    measure("one endpoint come", Box::new(move |n, s| set(s, pick(n), (0..ENDPOINTS).map(|e| endpoint(pick(n), e)).collect())));
+}
+
+fn ms(took: Duration) -> f64 {
+    took.as_secs_f64() * 1000.0
+}
+
+fn node() -> NodeView {
+    NodeView {
+        name: "here".into(),
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
+        zone: None,
+        service_cidrs: Cidr::parse("10.96.0.0/12").into_iter().collect(),
+        pod_cidrs: Cidr::parse("10.200.0.0/13").into_iter().collect(),
+    }
+}
+
+fn service(n: u32) -> Service {
+    let address = IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 96, 1, 0)) + n));
+    Service {
+        name: ServiceName::new("default", &format!("s{n}")),
+        exposure: Exposure::ClusterIp,
+        ports: vec![ServicePort {
+            name: "".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: None,
+            app_protocol: None,
+        }],
+        cluster_ips: vec![address],
+        external_ips: vec![],
+        load_balancer_ips: vec![],
+        source_ranges: vec![],
+        affinity: None,
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        health_check_node_port: None,
+        publish_not_ready: false,
+        generation: 1,
+        foreign_proxy: false,
+    }
+}
+
+fn endpoint(service: u32, n: u32) -> Endpoint {
+    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 200, 0, 0)) + service * 3 + (n % 3) + (n / 3) * 100_000);
+    Endpoint {
+        address: IpAddr::V4(address),
+        port: 8080,
+        ready: true,
+        serving: true,
+        terminating: false,
+        hostname: None,
+        node: Some("elsewhere".into()),
+        zone: None,
+        hints: Hints::default(),
+        pod: None,
+    }
+}
