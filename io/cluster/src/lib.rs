@@ -5,8 +5,15 @@
 //! queueing and carrying out. It never decides, and never holds an object that the API has not told of.
 
 mod backoff;
+mod discovery;
+pub mod events;
+mod executor;
 mod reflect;
+mod run;
 mod snapshots;
+mod wait;
 
 pub use reflect::{Change, Reflected, Selection, reflect};
+pub use run::{ControllerConfig, run_controllers};
 pub use snapshots::snapshots;
+pub use wait::wait_until;

@@ -63,16 +63,10 @@ impl Selection {
     }
 }
 
-/// Objects that can be reflected: every typed kind of `k8s-openapi`.
-pub trait Reflected:
-    kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
-{
-}
+/// Objects that can be reflected: every typed kind of `k8s-openapi`, and the metadata alone of any kind.
+pub trait Reflected: kube::Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
-impl<K> Reflected for K where
-    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
-{
-}
+impl<K> Reflected for K where K: kube::Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 /// The changes of the collection `api` stands for, beginning with a `Reset`. Never ends; dropping it stops it.
 pub fn reflect<K: Reflected>(api: kube::Api<K>, selection: Selection) -> impl Stream<Item = Change<K>> + Send {
@@ -161,11 +155,13 @@ impl<K: Reflected> Reflector<K> {
     }
 
     async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<K>> {
-        let request = Request::new(self.api.resource_url()).list(params).map_err(kube::Error::BuildRequest)?;
+        let request = Request::new(self.api.resource_url());
+        let request = if K::metadata_api() { request.list_metadata(params) } else { request.list(params) };
+        let request = request.map_err(kube::Error::BuildRequest)?;
         let text = self.api.clone().into_client().request_text(request).await?;
         match serde_json::from_str::<Page<K>>(&text) {
             Ok(page) => Ok(page),
-            Err(_) => decode_singly(&text),
+            Err(_) => decode_singly(&text, self.api.resource_url()),
         }
     }
 
@@ -191,7 +187,7 @@ impl<K: Reflected> Reflector<K> {
         let event = match tokio::time::timeout_at(deadline, watching.events.next()).await {
             Ok(Some(Ok(event))) => event,
             Ok(Some(Err(kube::Error::SerdeError(error)))) => {
-                warn!(kind = %K::kind(&()), %error, "an object that cannot be decoded is left out");
+                warn!(url = self.api.resource_url(), %error, "an object that cannot be decoded is left out");
                 return (State::Watching(watching), None);
             }
             Ok(Some(Err(error))) => return (self.after_error(error, watching.version).await, None),
@@ -224,7 +220,7 @@ impl<K: Reflected> Reflector<K> {
     /// The server ended the watch, as it may; only one that ended at once with nothing said is suspect.
     async fn after_end(&mut self, watching: Watching<K>) -> State<K> {
         if !watching.heard && watching.opened.elapsed() < SHORTEST_WATCH {
-            debug!(kind = %K::kind(&()), "the watch ended as soon as it was open");
+            debug!(url = self.api.resource_url(), "the watch ended as soon as it was open");
             tokio::time::sleep(self.backoff.next()).await;
         }
         State::Listed(watching.version)
@@ -237,7 +233,7 @@ impl<K: Reflected> Reflector<K> {
             return State::Listed(version);
         };
         if is_expired(status) {
-            info!(kind = %K::kind(&()), version, "the watch fell too far behind; listing anew");
+            info!(url = self.api.resource_url(), version, "the watch fell too far behind; listing anew");
             self.backoff_unless_first().await;
         } else {
             self.failed("watch", &error).await;
@@ -256,9 +252,9 @@ impl<K: Reflected> Reflector<K> {
 
     async fn failed(&mut self, what: &'static str, error: &kube::Error) {
         let wait = self.backoff.next();
-        let kind = K::kind(&());
+        let url = self.api.resource_url();
         let wait_ms = wait.as_millis() as u64;
-        warn!(%kind, error = error as &dyn std::error::Error, wait_ms, "cannot {what}; asking again");
+        warn!(url, error = error as &dyn std::error::Error, wait_ms, "cannot {what}; asking again");
         tokio::time::sleep(wait).await;
     }
 }
@@ -268,13 +264,13 @@ fn is_expired(status: &kube::core::Status) -> bool {
 }
 
 /// The way for a page in which at least one object is not what its kind says: the others still count.
-fn decode_singly<K: Reflected>(text: &str) -> kube::Result<Page<K>> {
+fn decode_singly<K: Reflected>(text: &str, url: &str) -> kube::Result<Page<K>> {
     let page: Page<serde_json::Value> = serde_json::from_str(text).map_err(kube::Error::SerdeError)?;
     let items = page.items.unwrap_or_default().into_iter().filter_map(|item| {
         let name = item.pointer("/metadata/name").cloned();
         K::deserialize(item)
             .inspect_err(|error| {
-                warn!(kind = %K::kind(&()), ?name, %error, "an object that cannot be decoded is left out");
+                warn!(url, ?name, %error, "an object that cannot be decoded is left out");
             })
             .ok()
     });

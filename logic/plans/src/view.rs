@@ -230,10 +230,11 @@ impl View {
             (_, Some(Any::Service(_))) | (Some(Any::Endpoints(_)), None) => {
                 self.departed_services.remove(&changed.key);
             }
-            (old, Some(Any::Lease(lease))) if changed.key.namespace == NODE_LEASES => {
-                if old.as_ref().is_none_or(|old| renewed(old) != renewed_by(lease)) {
-                    self.heartbeats.insert(changed.key.name.clone(), now);
-                }
+            (old, Some(Any::Lease(lease)))
+                if changed.key.namespace == NODE_LEASES
+                    && old.as_ref().is_none_or(|old| renewed(old) != renewed_by(lease)) =>
+            {
+                self.heartbeats.insert(changed.key.name.clone(), now);
             }
             (None, Some(Any::Node(_))) => {
                 self.heartbeats.entry(changed.key.name.clone()).or_insert(now);
