@@ -20,66 +20,73 @@ const ENDPOINTS: u32 = 3;
 const CHANGES: u32 = 1000;
 
 fn main() {
-    let count: u32 = std::env::args().nth(1).map_or(10_000, |text| text.parse().expect("a number of Services"));
+    let count: u32 =
+        std::env::args().nth(1).map_or(10_000, |text| text.parse().expect("a number of Services"));
     // SAFETY: unshare(2) takes no pointers; this process has no other thread yet.
     let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) };
     assert_eq!(alone, 0, "a network namespace of its own takes root");
-    let mut snapshot = Snapshot { synced: true, ..Snapshot::default() };
-    for n in 0..count {
-        let service = service(n);
-        let name = service.name.port("");
-        snapshot.services.insert(service.name.clone(), Arc::new(service));
-        snapshot.endpoints.insert(name, (0..ENDPOINTS).map(|e| endpoint(n, e)).collect());
-    }
-    let node = node();
-    let mut compiler = Compiler::new(Config::default().options());
-    let mut kernel = Nftables::open().expect("a netlink socket");
-
-    let start = Instant::now();
-    let tables = compiler.compile(&snapshot, &node);
-    let compiled = start.elapsed();
-    kernel.apply(&tables).expect("the kernel takes the table");
-    let loaded = start.elapsed();
+    let mut bench = Bench::new(count);
     println!("services {count}, endpoints {}", count * ENDPOINTS);
-    println!("load: {:.1} ms ({:.1} ms of it compiling)", ms(loaded), ms(compiled));
+    bench.load();
+    let own = |n| (0..ENDPOINTS).map(move |e| endpoint(n, e));
+    bench.change("one endpoint replaced", |n, turn| own(n).take(2).chain([endpoint(n, 9 + turn)]).collect());
+    bench.change("one endpoint gone", |n, _| own(n).take(2).collect());
+    bench.change("one endpoint come", |n, _| own(n).collect());
+}
 
-    let start = Instant::now();
-    Nftables::open().expect("a netlink socket").apply(&tables).expect("the kernel takes the table again");
-    println!("replace: {:.1} ms", ms(start.elapsed()));
-    let mut kernel = Nftables::open().expect("a netlink socket");
-    kernel.apply(&tables).expect("the kernel takes the table");
+/// A cluster, and the kernel that follows it.
+struct Bench {
+    count: u32,
+    snapshot: Snapshot,
+    node: NodeView,
+    compiler: Compiler,
+    kernel: Nftables,
+}
 
-    let mut measure = |what: &str, mut change: Box<dyn FnMut(u32, &mut Snapshot)>| {
-        let mut took: Vec<(Duration, Duration)> = (0..CHANGES)
-            .map(|n| {
-                change(n, &mut snapshot);
-                let start = Instant::now();
-                let tables = compiler.compile(&snapshot, &node);
-                let compiled = start.elapsed();
-                kernel.apply(&tables).expect("the kernel takes the change");
-                (start.elapsed(), compiled)
-            })
-            .collect();
+impl Bench {
+    fn new(count: u32) -> Self {
+        let mut snapshot = Snapshot { synced: true, ..Snapshot::default() };
+        for n in 0..count {
+            let service = service(n);
+            let name = service.name.port("");
+            snapshot.services.insert(service.name.clone(), Arc::new(service));
+            snapshot.endpoints.insert(name, (0..ENDPOINTS).map(|e| endpoint(n, e)).collect());
+        }
+        let compiler = Compiler::new(Config::default().options());
+        let kernel = Nftables::open().expect("a netlink socket");
+        Self { count, snapshot, node: node(), compiler, kernel }
+    }
+
+    fn load(&mut self) {
+        let start = Instant::now();
+        let tables = self.compiler.compile(&self.snapshot, &self.node);
+        let compiled = start.elapsed();
+        self.kernel.apply(&tables).expect("the kernel takes the table");
+        println!("load: {:.1} ms ({:.1} ms of it compiling)", ms(start.elapsed()), ms(compiled));
+        let start = Instant::now();
+        self.kernel.forget();
+        self.kernel.apply(&tables).expect("the kernel takes the table again");
+        println!("replace: {:.1} ms", ms(start.elapsed()));
+    }
+
+    /// One Service after the other gets the endpoints `wanted` says, each timed from snapshot to kernel.
+    fn change(&mut self, what: &str, wanted: impl Fn(u32, u32) -> Vec<Endpoint>) {
+        let mut took: Vec<(Duration, Duration)> = Vec::new();
+        for turn in 0..CHANGES {
+            let n = turn.wrapping_mul(7919) % self.count;
+            self.snapshot.endpoints.insert(service(n).name.port(""), wanted(n, turn).into());
+            let start = Instant::now();
+            let tables = self.compiler.compile(&self.snapshot, &self.node);
+            let compiled = start.elapsed();
+            self.kernel.apply(&tables).expect("the kernel takes the change");
+            took.push((start.elapsed(), compiled));
+        }
         took.sort();
         let at = |permille: usize| took[took.len() * permille / 1000].0.as_micros();
-        let compiling = took.iter().map(|(_, c)| c.as_micros()).sum::<u128>() / took.len() as u128;
-        println!("{what}: p50 {} µs, p99 {} µs (compiling {compiling} µs on average)", at(500), at(990));
-    };
-    let pick = move |n: u32| n.wrapping_mul(7919) % count;
-    let set = |snapshot: &mut Snapshot, n: u32, endpoints: Vec<Endpoint>| {
-        snapshot.endpoints.insert(service(n).name.port(""), endpoints.into());
-    };
-    measure(
-        "one endpoint replaced",
-        Box::new(move |n, s| {
-            set(s, pick(n), vec![endpoint(pick(n), 0), endpoint(pick(n), 1), endpoint(pick(n), 9 + n)]);
-        }),
-    );
-    measure(
-        "one endpoint gone",
-        Box::new(move |n, s| set(s, pick(n), vec![endpoint(pick(n), 0), endpoint(pick(n), 1)])),
-    );
-    measure("one endpoint come", Box::new(move |n, s| set(s, pick(n), (0..ENDPOINTS).map(|e| endpoint(pick(n), e)).collect())));
+        let compiling: Duration = took.iter().map(|(_, compiling)| *compiling).sum();
+        let compiling = compiling.as_micros() / u128::from(CHANGES);
+        println!("{what}: p50 {} µs, p99 {} µs ({compiling} µs of it compiling)", at(500), at(990));
+    }
 }
 
 fn ms(took: Duration) -> f64 {
@@ -123,7 +130,8 @@ fn service(n: u32) -> Service {
 }
 
 fn endpoint(service: u32, n: u32) -> Endpoint {
-    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 200, 0, 0)) + service * 3 + (n % 3) + (n / 3) * 100_000);
+    let address =
+        Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 200, 0, 0)) + service * 3 + (n % 3) + (n / 3) * 100_000);
     Endpoint {
         address: IpAddr::V4(address),
         port: 8080,

@@ -88,14 +88,13 @@ fn is_stale(entry: &Entry, tables: &Tables, gone: &Gone) -> bool {
     let frontend_key = FrontendKey { address, protocol, port };
     let node_port_key = NodePortKey { family: Family::of(address), protocol, port };
     let own = tables.node.addresses.contains(&address);
-    let frontend = tables
-        .frontends
-        .get(&frontend_key)
-        .or_else(|| tables.node_ports.get(&node_port_key).filter(|_| own));
+    let frontend =
+        tables.frontends.get(&frontend_key).or_else(|| tables.node_ports.get(&node_port_key).filter(|_| own));
     match frontend {
         Some(frontend) => !serves(tables, frontend, entry.answering),
         None => {
-            let was_ours = gone.frontends.contains(&frontend_key) || (own && gone.node_ports.contains(&node_port_key));
+            let was_ours =
+                gone.frontends.contains(&frontend_key) || (own && gone.node_ports.contains(&node_port_key));
             was_ours && entry.answering != entry.destination
         }
     }
@@ -130,3 +129,6 @@ fn tuple(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr, u8)> {
     let destination = SocketAddr::new(v4(2).or_else(|| v6(4))?, port(3)?);
     Some((source, destination, *proto.first(1)?.first()?))
 }
+
+#[cfg(test)]
+mod tests;

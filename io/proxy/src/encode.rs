@@ -1,9 +1,7 @@
 //! Commands → one netlink batch, which the kernel applies whole or not at all.
 
 use kelson_tables::Family;
-use kelson_tables::nft::{
-    Base, Chain, Command, Element, Field, Holds, Hook, Rule, SetSpec, Value, Verdict,
-};
+use kelson_tables::nft::{Base, Chain, Command, Element, Field, Holds, Hook, Rule, SetSpec, Value, Verdict};
 
 use crate::attributes::{Head, Writer};
 use crate::expressions::{write_all, write_verdict};
@@ -126,8 +124,12 @@ impl Encoder {
                     write_all(w, 4, family, expressions);
                 });
             }
-            Command::AddElements { set, elements } => self.elements(NEW_ELEMENTS, CREATE, family, set, elements),
-            Command::DeleteElements { set, elements } => self.elements(DELETE_ELEMENTS, 0, family, set, elements),
+            Command::AddElements { set, elements } => {
+                self.elements(NEW_ELEMENTS, CREATE, family, set, elements)
+            }
+            Command::DeleteElements { set, elements } => {
+                self.elements(DELETE_ELEMENTS, 0, family, set, elements)
+            }
         }
     }
 

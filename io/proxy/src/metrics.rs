@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Upper bounds of the duration buckets, in microseconds: 0.1 ms to 16 s, doubling twice a step.
-const BUCKETS_US: [u64; 10] = [100, 400, 1_600, 6_400, 25_600, 102_400, 409_600, 1_638_400, 6_553_600, 16_000_000];
+const BUCKETS_US: [u64; 10] =
+    [100, 400, 1_600, 6_400, 25_600, 102_400, 409_600, 1_638_400, 6_553_600, 16_000_000];
 
 /// Durations by bucket.
 #[derive(Debug, Default)]

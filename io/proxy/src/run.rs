@@ -41,7 +41,8 @@ pub async fn run(
         let (snapshot, view) = (snapshots.borrow_and_update().clone(), node.borrow_and_update().clone());
         let failed = match step(&mut worker, snapshot, view).await {
             Ok(generation) => {
-                acknowledged.send_if_modified(|last| generation.is_some_and(|g| std::mem::replace(last, g) != g));
+                acknowledged
+                    .send_if_modified(|last| generation.is_some_and(|g| std::mem::replace(last, g) != g));
                 patience = PATIENCE;
                 false
             }
@@ -61,7 +62,11 @@ pub async fn run(
 }
 
 /// One round on a thread that may block; the worker comes back with it. A worker lost to a panic ends the proxy there.
-async fn step(worker: &mut Option<Worker>, snapshot: Arc<Snapshot>, node: NodeView) -> Result<Option<u64>, ()> {
+async fn step(
+    worker: &mut Option<Worker>,
+    snapshot: Arc<Snapshot>,
+    node: NodeView,
+) -> Result<Option<u64>, ()> {
     let mut busy = worker.take().expect("the worker returns from every round");
     let round = move || {
         let outcome = busy.round(&snapshot, &node);
@@ -157,7 +162,9 @@ impl Worker {
             // The tables are programmed whatever comes of this; flows left behind end by their own time-out.
             match conntrack::clean(&tables, &applied.changes) {
                 Ok(removed) => self.metrics.removed_flows(removed),
-                Err(error) => warn!(error = chain(&error), "cannot remove UDP flows of backends that are gone"),
+                Err(error) => {
+                    warn!(error = chain(&error), "cannot remove UDP flows of backends that are gone")
+                }
             }
         }
         Ok(())
@@ -169,7 +176,9 @@ impl Worker {
             self.checked = Instant::now();
             let kernel = self.kernel()?;
             if !kernel.is_installed()? {
-                warn!("another program removed the table kelson from the packet filter, programming it again");
+                warn!(
+                    "another program removed the table kelson from the packet filter, programming it again"
+                );
                 kernel.forget();
                 self.done = None;
             }

@@ -120,8 +120,7 @@ impl Socket {
     /// kernel takes as much as it allows, and a batch too large fails with a clear error.
     fn make_room(&self, bytes: usize) {
         let room = i32::try_from(bytes.saturating_mul(2)).unwrap_or(i32::MAX / 2).max(1 << 20);
-        for (force, ask) in
-            [(libc::SO_SNDBUFFORCE, libc::SO_SNDBUF), (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)]
+        for (force, ask) in [(libc::SO_SNDBUFFORCE, libc::SO_SNDBUF), (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)]
         {
             if self.option(libc::SOL_SOCKET, force, &room).is_err() {
                 let _ = self.option(libc::SOL_SOCKET, ask, &room);

@@ -113,8 +113,9 @@ impl Compiler {
             }
         }
         for item in before.endpoints.diff(&next.endpoints) {
-            let (DiffItem::Add(name, _) | DiffItem::Update { new: (name, _), .. } | DiffItem::Remove(name, _)) =
-                item;
+            let (DiffItem::Add(name, _)
+            | DiffItem::Update { new: (name, _), .. }
+            | DiffItem::Remove(name, _)) = item;
             changed.insert(name.service.clone());
         }
         changed
@@ -122,7 +123,7 @@ impl Compiler {
 
     fn own(&mut self, address: IpAddr, service: &ServiceName, changed: &mut BTreeSet<ServiceName>) {
         let owners = self.owners.entry(address).or_default();
-        changed.extend(owners.get_min().cloned());
+        changed.extend(owners.iter().cloned());
         owners.insert(service.clone());
         self.cluster_ips.insert(address);
     }

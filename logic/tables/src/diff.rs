@@ -62,7 +62,10 @@ pub fn diff(old: &Tables, new: &Tables) -> Changes {
     }
 }
 
-fn changes<K: Ord + Clone, V: PartialEq + Clone>(old: &OrdMap<K, V>, new: &OrdMap<K, V>) -> Vec<Change<K, V>> {
+fn changes<K: Ord + Clone, V: PartialEq + Clone>(
+    old: &OrdMap<K, V>,
+    new: &OrdMap<K, V>,
+) -> Vec<Change<K, V>> {
     old.diff(new)
         .map(|item| match item {
             DiffItem::Add(key, new) => Change { key: key.clone(), old: None, new: Some(new.clone()) },

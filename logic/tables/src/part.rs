@@ -13,8 +13,8 @@ use kelson_model::{
 
 use crate::select::{Selection, categorize};
 use crate::{
-    Action, Family, Frontend, FrontendKey, FrontendKind, Masquerade, NodePortKey, Options, Pool, PoolKey, Scope,
-    Warning,
+    Action, Family, Frontend, FrontendKey, FrontendKind, Masquerade, NodePortKey, Options, Pool, PoolKey,
+    Scope, Warning,
 };
 
 /// The most backends of one Service port; what lies beyond gets no traffic and a warning.
@@ -97,8 +97,7 @@ impl PortPart<'_> {
     fn add_frontends(&self, pool: &Pool, any: bool, part: &mut Part) {
         let action = |policy| act(pool, policy, any);
         let internal = action(self.service.internal_policy);
-        let unless_pod =
-            if self.options.masquerade_all { Masquerade::Always } else { Masquerade::UnlessPod };
+        let unless_pod = if self.options.masquerade_all { Masquerade::Always } else { Masquerade::UnlessPod };
         let cluster_ip = self.frontend(FrontendKind::ClusterIp, (internal, internal), unless_pod);
         part.frontends.push((self.identity, Arc::new(cluster_ip)));
 
@@ -126,7 +125,16 @@ impl PortPart<'_> {
     fn frontend(&self, kind: FrontendKind, actions: (Action, Action), masquerade: Masquerade) -> Frontend {
         let (inside, outside) = actions;
         let (service, affinity) = (self.name.clone(), self.service.affinity);
-        Frontend { kind, service, identity: self.identity, affinity, inside, outside, masquerade, sources: None }
+        Frontend {
+            kind,
+            service,
+            identity: self.identity,
+            affinity,
+            inside,
+            outside,
+            masquerade,
+            sources: None,
+        }
     }
 
     fn of_family(&self, addresses: &[IpAddr]) -> BTreeSet<IpAddr> {
@@ -136,8 +144,13 @@ impl PortPart<'_> {
     /// The sources let in at balancer address `vip`; ranges of the other family count for nothing (spec C6.2), and a
     /// node that is let in may find the address bound to itself, and so as its own source (spec C6.3).
     fn sources(&self, vip: IpAddr) -> Option<Arc<[Cidr]>> {
-        let mut ranges: Vec<Cidr> =
-            self.service.source_ranges.iter().copied().filter(|c| Family::of(c.address) == self.family).collect();
+        let mut ranges: Vec<Cidr> = self
+            .service
+            .source_ranges
+            .iter()
+            .copied()
+            .filter(|c| Family::of(c.address) == self.family)
+            .collect();
         if ranges.is_empty() {
             return None;
         }

@@ -52,10 +52,14 @@ impl Proxied {
         let verdict = trace(&self.tables, &flow);
         let outcome = self.net.ask(from, protocol, to);
         let agreed = match (&verdict, &outcome) {
-            (Verdict::Forward(backends), Outcome::Answered { server, peer }) => backends
-                .iter()
-                .any(|(backend, rewritten)| self.name_of(*backend) == *server && (*peer != flow.source) == *rewritten),
-            (Verdict::Reject | Verdict::Drop, Outcome::Stopped) => (from, protocol) == ("node", Protocol::Udp),
+            (Verdict::Forward(backends), Outcome::Answered { server, peer }) => {
+                backends.iter().any(|(backend, rewritten)| {
+                    self.name_of(*backend) == *server && (*peer != flow.source) == *rewritten
+                })
+            }
+            (Verdict::Reject | Verdict::Drop, Outcome::Stopped) => {
+                (from, protocol) == ("node", Protocol::Udp)
+            }
             (Verdict::Reject, outcome) => *outcome == Outcome::Refused,
             (Verdict::Drop, outcome) => *outcome == Outcome::Silence,
             _ => false,
@@ -83,7 +87,9 @@ impl Proxied {
             "client" => (Origin::External, cluster::ip(CLIENT)),
             // What the node's routing picks: the bridge's address towards Services and pods, else the one outside.
             "node" if self.node.addresses.contains(&to.ip()) => (Origin::Node, to.ip()),
-            "node" if cluster::node().service_cidrs[0].contains(to.ip()) => (Origin::Node, cluster::ip(GATEWAY)),
+            "node" if cluster::node().service_cidrs[0].contains(to.ip()) => {
+                (Origin::Node, cluster::ip(GATEWAY))
+            }
             "node" => (Origin::Node, self.node.addresses[0]),
             pod => (Origin::Pod, IpAddr::V4(pod_ip(pod.trim_start_matches("pod").parse().unwrap()))),
         };

@@ -54,7 +54,10 @@ fn external_local() {
         it.agree_everywhere(&format!("{NODE}:30051"));
     }
     let outside = it.agree("client", Protocol::Tcp, "203.0.113.20:80");
-    assert!(matches!(outside, Verdict::Forward(b) if b.len() == 1 && !b[0].1), "the client's address is kept");
+    assert!(
+        matches!(outside, Verdict::Forward(b) if b.len() == 1 && !b[0].1),
+        "the client's address is kept"
+    );
     assert_eq!(it.agree("client", Protocol::Tcp, "203.0.113.21:80"), Verdict::Drop);
     assert!(matches!(it.agree("node", Protocol::Tcp, "203.0.113.21:80"), Verdict::Forward(_)));
 }

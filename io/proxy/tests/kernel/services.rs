@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use kelson_model::{Affinity, Cidr, Protocol, Snapshot, Verdict};
 
+use crate::Proxied;
 use crate::cluster::{endpoint, ip, put, service};
 use crate::net::NODE;
 use crate::traffic::Outcome;
-use crate::Proxied;
 
 /// C4.1, C4.2, C4.5: ClusterIP from pods (the hairpin among them), the node and outside, TCP and UDP.
 #[test]
@@ -19,7 +19,9 @@ fn cluster_ip() {
     for _ in 0..6 {
         it.agree_everywhere("10.96.0.10:80");
     }
-    assert!(matches!(it.agree("client", Protocol::Tcp, "10.96.0.10:80"), Verdict::Forward(b) if b.len() == 2));
+    assert!(
+        matches!(it.agree("client", Protocol::Tcp, "10.96.0.10:80"), Verdict::Forward(b) if b.len() == 2)
+    );
 }
 
 /// C4.5: a pod that reaches only itself sees the node's address as its peer.
@@ -66,7 +68,8 @@ fn nothing_to_reach_is_refused() {
     put(&mut snapshot, &empty, &[]);
     put(&mut snapshot, &service("web", "10.96.0.13"), &[endpoint(1)]);
     it.program(&snapshot);
-    for to in ["10.96.0.12:80", "10.96.0.13:81", "10.96.77.77:80", "203.0.113.9:80", &format!("{NODE}:30090")] {
+    for to in ["10.96.0.12:80", "10.96.0.13:81", "10.96.77.77:80", "203.0.113.9:80", &format!("{NODE}:30090")]
+    {
         it.agree_everywhere(to);
         assert_eq!(it.agree("pod1", Protocol::Tcp, to), Verdict::Reject, "{to}");
     }
@@ -101,7 +104,8 @@ fn external_addresses_and_source_ranges() {
     put(&mut snapshot, &open, &[endpoint(1), endpoint(2)]);
     let mut narrow = service("narrow", "10.96.0.21");
     narrow.load_balancer_ips = vec![ip("203.0.113.3")];
-    narrow.source_ranges = vec![Cidr::parse("192.168.50.0/24").unwrap(), Cidr::parse("192.168.50.2/32").unwrap()];
+    narrow.source_ranges =
+        vec![Cidr::parse("192.168.50.0/24").unwrap(), Cidr::parse("192.168.50.2/32").unwrap()];
     put(&mut snapshot, &narrow, &[endpoint(1)]);
     let mut shut = service("shut", "10.96.0.22");
     shut.load_balancer_ips = vec![ip("203.0.113.4")];

@@ -29,7 +29,10 @@ fn established_connections_outlive_their_endpoint() {
     it.program(&snapshot);
     assert!(kept.answers());
     for outcome in it.net.ask_many("pod1", Protocol::Tcp, to, 40) {
-        assert!(matches!(&outcome, Outcome::Answered { server: other, .. } if *other != server), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Answered { server: other, .. } if *other != server),
+            "{outcome:?}"
+        );
     }
     put(&mut snapshot, &web, &[]);
     it.program(&snapshot);
@@ -291,10 +294,12 @@ mod socket {
             let mut count = 0;
             loop {
                 // SAFETY: the pointer and length are those of the live buffer.
-                let read = unsafe { libc::recv(self.0.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+                let read =
+                    unsafe { libc::recv(self.0.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
                 let Ok(length) = usize::try_from(read) else { return count };
                 if length >= 20 && bytes[0] >> 4 == 4 {
-                    let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&bytes[at..at + 4]).unwrap());
+                    let address =
+                        |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&bytes[at..at + 4]).unwrap());
                     count += usize::from(wanted(address(12), address(16)));
                 }
             }

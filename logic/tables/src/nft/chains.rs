@@ -15,7 +15,8 @@ use crate::{Family, NodeRules, Scope};
 /// Everything that only the node decides: chains first, then their rules.
 pub fn fixed_chains(family: Family, node: &NodeRules) -> (Vec<Chain>, Vec<Rule>) {
     let names = ["refuse", "inside", "outside", "masquerade", "masquerade-unless-pod", "masquerade-if-node"];
-    let mut chains: Vec<Chain> = names.iter().map(|name| Chain { name: (*name).into(), base: None }).collect();
+    let mut chains: Vec<Chain> =
+        names.iter().map(|name| Chain { name: (*name).into(), base: None }).collect();
     chains.extend(base_chains());
     let mut rules = refuse();
     rules.extend(ways_in(family, "inside", INSIDE));
