@@ -1,185 +1,286 @@
-//! An image from its registry: manifest, configuration, the layers that are not here yet, each checked by its digest.
+//! Pulling from registries.
+//!
+//! Everything is proved by digest: the manifest and blobs by the client as they stream in, each layer once more by its
+//! uncompressed digest as it is unpacked. Pulls of one image that happen at the same time are one pull.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::manifest::OciDescriptor;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use oci_client::Reference;
+use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::manifest::{OciDescriptor, OciImageManifest};
 use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference};
-use oci_spec::image::ImageConfiguration;
+use tokio::io::AsyncWrite;
 
-use crate::archive::assemble;
-use crate::error::file;
-use crate::layer::{Layer, Layers};
-use crate::{Image, ImageError, digest, name};
+use crate::catalogue::Image;
+use crate::config::ConfigFile;
+use crate::error::{ImageError, Result};
+use crate::images::Images;
+use crate::name::Name;
 
-/// Bytes of an image's configuration.
-const CONFIG_BYTES_MAX: i64 = 8 << 20;
-/// Compressed bytes of one layer.
-const BLOB_BYTES_MAX: i64 = 32 << 30;
-/// Layers of one image; overlayfs stacks no more.
-const LAYERS_MAX: usize = 500;
+/// Layers of one image fetched at the same time.
+const LAYERS_AT_ONCE: usize = 3;
+/// How long a registry may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a registry may stay silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest compressed layer taken.
+const LAYER_BYTES_MAX: u64 = 64 << 30;
 
-/// Who pulls.
-#[derive(Clone, Default)]
-pub enum Credentials {
-    /// Nobody in particular.
+/// Who to say we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Nobody.
     #[default]
     Anonymous,
-    /// A user of the registry.
-    Basic { user: String, password: String },
+    /// A user with a password.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
 }
 
-/// Told of every layer: how many of the image's layers are there, of how many.
-pub type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
+/// Wants to know about progress: layers here, layers in all.
+pub type Tell = dyn Fn(usize, usize) + Send + Sync;
 
 /// How to pull.
 #[derive(Clone, Default)]
 pub struct PullOptions {
-    /// Registries, `host` or `host:port`, asked over plain HTTP.
+    /// Registries (`host[:port]`) spoken to over plain HTTP.
     pub insecure_registries: Vec<String>,
-    /// Who pulls.
-    pub credentials: Credentials,
-    /// Told how far it is.
-    pub progress: Option<Progress>,
+    /// Who to say we are.
+    pub auth: Auth,
+    /// Told how many layers are here, of how many. From any thread; must not block.
+    pub progress: Option<Arc<Tell>>,
 }
 
-/// Pulls the image with this full name, its layers into `layers`.
-pub async fn pull(layers: &Arc<Layers>, full: &str, options: &PullOptions) -> Result<Image, ImageError> {
-    let source = Source::new(full, options)?;
-    let (manifest, manifest_digest) = source.manifest(options).await?;
-    if manifest.layers.len() > LAYERS_MAX {
-        return Err(layer_error(full, format!("the image has more than {LAYERS_MAX} layers")));
+type Pull = Shared<BoxFuture<'static, Result<Image>>>;
+
+/// The pulls under way, by full name and user.
+#[derive(Default)]
+pub struct Pulls {
+    running: Mutex<BTreeMap<(String, String), WeakShared<BoxFuture<'static, Result<Image>>>>>,
+}
+
+impl Pulls {
+    /// Pulls, or waits for the pull that is under way.
+    pub async fn pull(&self, images: &Images, name: &str, options: &PullOptions) -> Result<Image> {
+        let name = Name::parse(name)?;
+        self.join(images, name, options).await
     }
-    let config = source.config(&manifest.config).await?;
-    let diff_ids = config.rootfs().diff_ids().clone();
-    if diff_ids.len() != manifest.layers.len() {
-        return Err(layer_error(full, "its manifest and its configuration list different layers".into()));
-    }
-    let mut added = Vec::new();
-    for (descriptor, diff_id) in manifest.layers.iter().zip(&diff_ids) {
-        added.push(source.layer(layers, descriptor, diff_id).await?);
-        if let Some(progress) = &options.progress {
-            progress(added.len(), diff_ids.len());
+
+    fn join(&self, images: &Images, name: Name, options: &PullOptions) -> Pull {
+        let user = match &options.auth {
+            Auth::Anonymous => String::new(),
+            Auth::Basic { user, password } => format!("{user}:{password}"),
+        };
+        let mut running = self.running.lock().expect("no holder of the lock panics");
+        running.retain(|_, pull| pull.upgrade().is_some_and(|pull| pull.peek().is_none()));
+        let key = (name.to_string(), user);
+        if let Some(pull) = running.get(&key).and_then(WeakShared::upgrade) {
+            return pull;
         }
+        let pull = pull(images.clone(), name, options.clone()).boxed().shared();
+        if let Some(weak) = pull.downgrade() {
+            running.insert(key, weak);
+        }
+        pull
     }
-    let mut image = assemble(manifest.config.digest.clone(), config, &added, vec![full.to_owned()]);
-    image.digests =
-        vec![format!("{}/{}@{manifest_digest}", source.reference.registry(), source.reference.repository())];
+}
+
+async fn pull(images: Images, name: Name, options: PullOptions) -> Result<Image> {
+    let full = name.to_string();
+    let _held = blocking(&full, {
+        let images = images.clone();
+        move || images.shelf().hold()
+    })
+    .await?;
+    let source = Source::new(&name, &options);
+    let (manifest, digest, config) = source.describe().await?;
+    let file = ConfigFile::parse(config.as_bytes(), &full)?;
+    if file.rootfs.diff_ids.len() != manifest.layers.len() {
+        let why = "its configuration lists other layers than its manifest".to_owned();
+        return Err(ImageError::Config { what: full, why });
+    }
+    let fetch = Fetch { images: &images, source: &source };
+    let progress =
+        Report { done: AtomicUsize::new(0), of: manifest.layers.len(), tell: options.progress.clone() };
+    let layers = manifest.layers.iter().zip(&file.rootfs.diff_ids);
+    let fetches = layers.map(|(layer, diff_id)| fetch.layer(layer, diff_id, &progress).boxed());
+    let fetches: Vec<BoxFuture<'_, _>> = fetches.collect();
+    futures_util::stream::iter(fetches).buffer_unordered(LAYERS_AT_ONCE).try_collect::<()>().await?;
+    let names = if name.digest.is_none() { vec![full.clone()] } else { Vec::new() };
+    let digests = vec![name.with_digest(name.digest.as_deref().unwrap_or(&digest))];
+    let image = blocking(&full, move || images.add_image(config.as_bytes(), names, digests)).await?;
+    tracing::info!(image = full, id = image.id, "pulled");
     Ok(image)
 }
 
-/// One image at one registry.
+/// A registry, asked for one image.
 struct Source {
-    full: String,
-    reference: Reference,
     client: Client,
+    reference: Reference,
+    auth: RegistryAuth,
+    name: String,
 }
 
 impl Source {
-    fn new(full: &str, options: &PullOptions) -> Result<Self, ImageError> {
-        // Installed by the first to ask; whoever did, it is ring.
+    fn new(name: &Name, options: &PullOptions) -> Self {
+        // Fails only if somebody installed a provider before, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let protocol = ClientProtocol::HttpsExcept(options.insecure_registries.clone());
-        let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
-        Ok(Self { full: full.to_owned(), reference: name::parse(full)?, client })
-    }
-
-    async fn manifest(
-        &self,
-        options: &PullOptions,
-    ) -> Result<(oci_client::manifest::OciImageManifest, String), ImageError> {
-        let auth = match &options.credentials {
-            Credentials::Anonymous => RegistryAuth::Anonymous,
-            Credentials::Basic { user, password } => RegistryAuth::Basic(user.clone(), password.clone()),
+        let client = Client::new(ClientConfig {
+            protocol: ClientProtocol::HttpsExcept(options.insecure_registries.clone()),
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            read_timeout: Some(READ_TIMEOUT),
+            user_agent: concat!("kelson/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        });
+        let (registry, repository) = (name.registry.clone(), name.repository.clone());
+        let reference = match (&name.digest, &name.tag) {
+            (Some(digest), _) => Reference::with_digest(registry, repository, digest.clone()),
+            (None, tag) => {
+                Reference::with_tag(registry, repository, tag.clone().unwrap_or_else(|| "latest".to_owned()))
+            }
         };
-        let asked = self.client.pull_image_manifest(&self.reference, &auth).await;
-        asked.map_err(|error| self.error("failed to resolve reference", error))
+        let auth = match &options.auth {
+            Auth::Anonymous => RegistryAuth::Anonymous,
+            Auth::Basic { user, password } => RegistryAuth::Basic(user.clone(), password.clone()),
+        };
+        Self { client, reference, auth, name: name.to_string() }
     }
 
-    async fn config(&self, descriptor: &OciDescriptor) -> Result<ImageConfiguration, ImageError> {
-        self.refuse_size(descriptor, CONFIG_BYTES_MAX)?;
-        let mut bytes = Vec::new();
-        let fetched = self.client.pull_blob(&self.reference, descriptor, &mut bytes).await;
-        fetched.map_err(|error| self.error("failed to fetch the configuration", error))?;
-        let found = digest::of(&bytes);
-        if found != descriptor.digest {
-            let expected = descriptor.digest.clone();
-            return Err(ImageError::Digest { what: "the configuration".into(), found, expected });
-        }
-        serde_json::from_slice(&bytes)
-            .map_err(|error| layer_error(&self.full, format!("its configuration: {error}")))
+    /// The manifest for this platform, its digest, and the configuration.
+    async fn describe(&self) -> Result<(OciImageManifest, String, String)> {
+        let described = self.client.pull_manifest_and_config(&self.reference, &self.auth).await;
+        described.map_err(|error| self.failed(error))
     }
 
-    /// The layer, fetched unless it is here.
-    async fn layer(
-        &self,
-        layers: &Arc<Layers>,
-        descriptor: &OciDescriptor,
-        diff_id: &str,
-    ) -> Result<Layer, ImageError> {
-        if let Some(layer) = layers.have(diff_id) {
-            return Ok(layer);
+    /// Says what went wrong as containerd says it.
+    fn failed(&self, error: OciDistributionError) -> ImageError {
+        use OciDistributionError as E;
+        let name = self.name.clone();
+        match error {
+            E::RegistryError { ref envelope, .. } => match envelope.errors.first().map(|error| &error.code) {
+                Some(
+                    OciErrorCode::ManifestUnknown
+                    | OciErrorCode::NameUnknown
+                    | OciErrorCode::NotFound
+                    | OciErrorCode::BlobUnknown,
+                ) => ImageError::NotFound { name },
+                Some(OciErrorCode::Unauthorized | OciErrorCode::Denied) => ImageError::Denied { name },
+                _ => ImageError::Registry { name, source: Arc::new(error) },
+            },
+            E::ServerError { code: 404, .. } => ImageError::NotFound { name },
+            E::ServerError { code: 401 | 403, .. }
+            | E::UnauthorizedError { .. }
+            | E::AuthenticationFailure(_) => ImageError::Denied { name },
+            E::ImageManifestNotFoundError(_) => ImageError::Platform { name },
+            other => ImageError::Registry { name, source: Arc::new(other) },
         }
-        self.refuse_size(descriptor, BLOB_BYTES_MAX)?;
-        let blob = Aside(layers.aside());
-        let mut writer = tokio::fs::File::create(&blob.0).await.map_err(file("make", &blob.0))?;
-        let fetched = self.client.pull_blob(&self.reference, descriptor, &mut writer).await;
-        fetched.map_err(|error| self.error("failed to copy a layer", error))?;
-        drop(writer);
-        let (layers, diff_id) = (layers.clone(), diff_id.to_owned());
-        // Unpacking is disk and CPU; it has a thread of its own.
-        let unpacking = tokio::task::spawn_blocking(move || unpack(&layers, &blob.0, &diff_id));
-        unpacking.await.expect("unpacking does not panic")
-    }
-
-    fn refuse_size(&self, descriptor: &OciDescriptor, most: i64) -> Result<(), ImageError> {
-        if (0..=most).contains(&descriptor.size) && digest::hex(&descriptor.digest).is_some() {
-            return Ok(());
-        }
-        Err(layer_error(
-            &self.full,
-            format!("{} has {} bytes; up to {most} are taken", descriptor.digest, descriptor.size),
-        ))
-    }
-
-    fn error(&self, operation: &str, error: OciDistributionError) -> ImageError {
-        let image = self.full.clone();
-        if is_not_found(&error) {
-            return ImageError::NotFound { image };
-        }
-        ImageError::Registry { image, operation: operation.to_owned(), source: Box::new(error) }
     }
 }
 
-fn unpack(layers: &Layers, blob: &Path, diff_id: &str) -> Result<Layer, ImageError> {
-    let opened = std::fs::File::open(blob).map_err(file("open", blob))?;
-    layers.add(std::io::BufReader::with_capacity(1 << 20, opened), Some(diff_id))
+/// The layers of one image on their way.
+struct Fetch<'a> {
+    images: &'a Images,
+    source: &'a Source,
 }
 
-fn is_not_found(error: &OciDistributionError) -> bool {
-    match error {
-        OciDistributionError::ImageManifestNotFoundError(_) => true,
-        OciDistributionError::ServerError { code, .. } => *code == 404,
-        OciDistributionError::RegistryError { envelope, .. } => {
-            use oci_client::errors::OciErrorCode::{ManifestUnknown, NameUnknown, NotFound};
-            envelope.errors.iter().any(|e| matches!(e.code, ManifestUnknown | NameUnknown | NotFound))
+impl Fetch<'_> {
+    async fn layer(&self, layer: &OciDescriptor, diff_id: &str, progress: &Report) -> Result<()> {
+        if !self.images.shelf().has_layer(diff_id) {
+            self.fetch(layer, diff_id).await?;
         }
-        _ => false,
+        progress.one_more();
+        Ok(())
+    }
+
+    async fn fetch(&self, layer: &OciDescriptor, diff_id: &str) -> Result<()> {
+        let name = &self.source.name;
+        let temporary = self.images.shelf().temporary();
+        let file =
+            tokio::fs::File::create(&temporary.0).await.map_err(ImageError::io("create", &temporary.0))?;
+        let size = u64::try_from(layer.size).unwrap_or(0).min(LAYER_BYTES_MAX);
+        let out = Bounded { file, left: size };
+        let fetched = self.source.client.pull_blob(&self.source.reference, layer, out).await;
+        fetched.map_err(|error| self.source.failed(error))?;
+        let (images, what, diff_id) = (self.images.clone(), layer.digest.clone(), diff_id.to_owned());
+        let unpacked = blocking(name, move || unpack(&images, &temporary.0, &what, &diff_id)).await;
+        unpacked.map_err(|source| ImageError::Unpack { name: name.clone(), source: Arc::new(source) })
     }
 }
 
-fn layer_error(full: &str, reason: String) -> ImageError {
-    ImageError::Layer { layer: full.to_owned(), reason }
+fn unpack(images: &Images, path: &Path, what: &str, diff_id: &str) -> Result<()> {
+    let file = std::fs::File::open(path).map_err(ImageError::io("open", path))?;
+    images.shelf().add_layer(file, what, Some(diff_id)).map(drop)
 }
 
-/// A file that is gone when this is.
-struct Aside(PathBuf);
+/// Counts layers and tells whoever wants to know.
+struct Report {
+    done: AtomicUsize,
+    of: usize,
+    tell: Option<Arc<Tell>>,
+}
 
-impl Drop for Aside {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+impl Report {
+    fn one_more(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(tell) = &self.tell {
+            tell(done, self.of);
+        }
     }
+}
+
+/// Takes no more bytes than were promised.
+struct Bounded {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        if bytes.len() as u64 > self.left {
+            return std::task::Poll::Ready(Err(std::io::Error::other(
+                "the layer is longer than its manifest says",
+            )));
+        }
+        let written = std::task::ready!(std::pin::Pin::new(&mut self.file).poll_write(context, bytes))?;
+        self.left -= written as u64;
+        std::task::Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.file).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.file).poll_shutdown(context)
+    }
+}
+
+/// Runs what blocks on its own thread.
+async fn blocking<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(ImageError::Stopped { name: name.to_owned() }))
 }
