@@ -66,3 +66,6 @@ pub fn decode<T: Resource + DeserializeOwned + Serialize>(mut input: Object) -> 
     Ok(Decoded { object, unknown })
 }
 
+
+#[cfg(test)]
+mod tests;

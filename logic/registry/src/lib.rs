@@ -53,3 +53,6 @@ fn find(
     })
 }
 
+
+#[cfg(test)]
+mod tests;

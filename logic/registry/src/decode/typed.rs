@@ -49,6 +49,8 @@ struct Place<'a> {
 enum Step<'a> {
     Root,
     Field(&'a str),
+    /// An entry of a map: Go's messages do not name it.
+    Key(&'a str),
     Index(usize),
 }
 
@@ -67,7 +69,7 @@ impl Place<'_> {
         let mut path = self.parent.map(Place::strict_path).unwrap_or_default();
         match self.step {
             Step::Root => {}
-            Step::Field(name) => push_name(&mut path, name),
+            Step::Field(name) | Step::Key(name) => push_name(&mut path, name),
             Step::Index(index) => path.push_str(&format!("[{index}]")),
         }
         path
@@ -477,7 +479,7 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
         let (key, value) = self.pending.take().ok_or_else(|| Cause("json: value without a key".to_owned()))?;
         let place = Place {
             parent: Some(self.place),
-            step: Step::Field(key),
+            step: if self.known.is_some() { Step::Field(key) } else { Step::Key(key) },
             owner: self.owner,
             depth: self.depth,
             unknown: self.place.unknown,
