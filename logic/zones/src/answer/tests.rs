@@ -431,8 +431,9 @@ fn edns_versions_we_do_not_know() {
     let (_, out) = outcome(&zone_of(&snapshot()), &message, Transport::Udp, 0);
     let reply = Message::from_vec(&out).unwrap();
     assert_eq!(
-        (format!("{:?}", reply.metadata.response_code), reply.answers.len()),
-        ("BADVERS".to_owned(), 0)
+        (u16::from(reply.metadata.response_code), reply.answers.len()),
+        (16, 0),
+        "BADVERS"
     );
 }
 
