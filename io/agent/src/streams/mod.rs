@@ -4,11 +4,20 @@
 //! container are framed; which container, and whether it may be reached, is the [`StreamBackend`]'s to say.
 //! Never done here: authorization, looking objects up.
 
-use axum::Router;
+mod channels;
+mod cri_log;
+mod file_changes;
+mod log_options;
+mod log_reader;
+mod remote;
+mod routes;
+
+pub use routes::router;
+
+use kelson_machinery::status::{Reason, Status};
 use kelson_runtime::{AttachConfig, ExecConfig, Session};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -54,9 +63,18 @@ impl StreamError {
         Self { code: 404, message: message.into() }
     }
 
-    /// The container engine failed (500).
+    /// The container engine failed (500). For exec and attach the user hears it over the upgraded connection.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: 500, message: message.into() }
+    }
+
+    fn status(&self) -> Status {
+        match self.code {
+            400 => Status::bad_request(self.message.clone()),
+            404 => Status::new(404, Reason::NotFound, self.message.clone()),
+            503 => Status::service_unavailable(self.message.clone()),
+            _ => Status::internal(&self.message),
+        }
     }
 }
 
@@ -66,21 +84,13 @@ pub trait StreamBackend: Send + Sync + 'static {
     /// `container "c" in pod "p" is waiting to start: ContainerCreating` (400).
     fn log<'a>(&'a self, target: &'a Target, previous: bool) -> Answer<'a, Log>;
 
-    /// Starts a process in a running container.
+    /// Starts a process in a running container. A command that cannot be executed is [`StreamError::internal`] with
+    /// the runtime's words.
     fn exec<'a>(&'a self, target: &'a Target, exec: &'a ExecConfig) -> Answer<'a, Session>;
 
     /// Joins a running container's first process.
     fn attach<'a>(&'a self, target: &'a Target, attach: &'a AttachConfig) -> Answer<'a, Session>;
 
-    /// Whether the container was made with a terminal, which decides how an attach is framed.
-    fn has_terminal<'a>(&'a self, target: &'a Target) -> Answer<'a, bool>;
-
     /// Connects to a port on the loopback address of the pod's network namespace.
     fn dial<'a>(&'a self, target: &'a Target, port: u16) -> Answer<'a, Box<dyn Duplex>>;
-}
-
-/// The routes, to be merged into the agent's own.
-pub fn router(backend: Arc<dyn StreamBackend>) -> Router {
-    let _ = backend;
-    Router::new()
 }
