@@ -1,0 +1,52 @@
+//! What must hold between an object and its namespace before a write is taken (upstream's NamespaceLifecycle).
+//!
+//! Reads the namespace, never changes it.
+
+use kelson_machinery::meta;
+use kelson_machinery::status::{GroupName, Status};
+use kelson_registry::Kind;
+
+use crate::objects;
+use crate::state::Call;
+
+/// Namespaces that may not be deleted.
+const ETERNAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// The declaration of Namespace itself.
+pub(crate) fn namespaces() -> &'static Kind {
+    kelson_registry::resolve("", "v1", "namespaces")
+        .map(|(kind, _)| kind)
+        .expect("the registry declares Namespace")
+}
+
+/// Whether this kind is Namespace.
+pub(crate) fn is_namespace(kind: &Kind) -> bool {
+    kind.group.is_empty() && kind.plural == "namespaces"
+}
+
+/// New objects need a namespace that exists and is not going away.
+pub(crate) async fn namespace_accepts(call: &Call, name: &str) -> Result<(), Status> {
+    if !call.kind.namespaced {
+        return Ok(());
+    }
+    let namespace = call.namespace();
+    let key = objects::key(namespaces(), "", namespace);
+    let found = call.core.store.get(&key).await.map_err(objects::store_failure)?;
+    let entry = found.ok_or_else(|| Status::not_found(&GroupName::new("", "namespaces"), namespace))?;
+    let object = objects::decode(&entry)?;
+    if meta::deletion_timestamp(&object).is_none() {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let cause = format!("namespace {namespace} is being terminated");
+    let status = Status::forbidden(&objects::resource(call.kind), name, &why);
+    Err(status.cause("NamespaceTerminating", &cause, "metadata.namespace"))
+}
+
+/// Some namespaces stay.
+pub(crate) fn may_delete(kind: &Kind, name: &str) -> Result<(), Status> {
+    if is_namespace(kind) && ETERNAL.contains(&name) {
+        return Err(Status::forbidden(&objects::resource(kind), name, "this namespace may not be deleted"));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What must exist before anyone asks: the four namespaces, and the Service `kubernetes` with its endpoints (spec A11).
+//!
+//! Goes through the same verbs as clients' writes. Repeated while serving, so what is deleted comes back; never undoes
+//! what a user edited in the Service (A11.1).
+
+use std::sync::Arc;
+
+use kelson_machinery::Object;
+use kelson_machinery::status::{Reason, Status};
+use serde_json::{Value, json};
+
+use crate::authn::User;
+use crate::negotiate::Accept;
+use crate::request::{Query, ResourcePath};
+use crate::state::{Call, Core};
+use crate::verbs::create::create_object;
+use crate::verbs::update::{Mode, change};
+
+/// How often what must exist is looked after (A11.1).
+pub(crate) const INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Makes what is missing.
+pub(crate) async fn ensure(core: &Arc<Core>) -> Result<(), Status> {
+    for name in NAMESPACES {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        create(core, "namespaces", "", name, object).await?;
+    }
+    create(core, "services", "default", "kubernetes", service(core)).await?;
+    let endpoints = endpoints(core);
+    put(core, "endpoints", endpoints, &["subsets"]).await?;
+    put(core, "endpointslices", endpoint_slice(core), &["endpoints", "ports", "addressType"]).await
+}
+
+fn call(core: &Arc<Core>, plural: &str, namespace: &str, name: &str) -> Result<Call, Status> {
+    let (group, version) = if plural == "endpointslices" { ("discovery.k8s.io", "v1") } else { ("", "v1") };
+    let resolved = kelson_registry::resolve(group, version, plural).ok_or_else(Status::no_such_resource)?;
+    let path = ResourcePath {
+        group: group.into(),
+        version: version.into(),
+        namespace: Some(namespace).filter(|namespace| !namespace.is_empty()).map(str::to_owned),
+        plural: plural.into(),
+        name: Some(name.into()),
+        ..ResourcePath::default()
+    };
+    let user = User::component("system:apiserver");
+    Ok(Call::new(core.clone(), user, resolved, path, Query::default(), Accept::default()))
+}
+
+/// Creates an object unless it exists.
+async fn create(
+    core: &Arc<Core>,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+    object: Object,
+) -> Result<(), Status> {
+    let call = call(core, plural, namespace, name)?;
+    let key = crate::objects::key(call.kind, namespace, name);
+    if core.store.get(&key).await.map_err(crate::objects::store_failure)?.is_some() {
+        return Ok(());
+    }
+    let decoded = crate::incoming::decode(&call, object, Vec::new())?.0;
+    match create_object(&call, decoded, false).await {
+        Err(status) if status.reason != Reason::AlreadyExists => Err(status),
+        _ => Ok(()),
+    }
+}
+
+/// Creates an object in `default` named `kubernetes`, or gives the one that exists these members.
+async fn put(core: &Arc<Core>, plural: &str, object: Object, members: &[&str]) -> Result<(), Status> {
+    create(core, plural, "default", "kubernetes", object.clone()).await?;
+    let call = call(core, plural, "default", "kubernetes")?;
+    let wanted = crate::incoming::decode(&call, object, Vec::new())?.0;
+    change(&call, Mode::Main, false, |old| {
+        let mut new = old.clone();
+        for member in members {
+            new[*member] = wanted.get(*member).cloned().unwrap_or(Value::Null);
+        }
+        crate::incoming::decode(&call, new, Vec::new()).map(|(object, _)| object)
+    })
+    .await
+    .map(drop)
+}
+
+/// The Service, at the first address of the range (A11.2).
+fn service(core: &Core) -> Object {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": core.first_service_ip.to_string(),
+            "clusterIPs": [core.first_service_ip.to_string()],
+            "ipFamilyPolicy": "SingleStack",
+            "sessionAffinity": "None",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": core.config.listen.port()}],
+        },
+    })
+}
+
+/// Its Endpoints, which no controller mirrors (A11.3).
+fn endpoints(core: &Core) -> Object {
+    json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{
+            "addresses": [{"ip": core.config.advertise.to_string()}],
+            "ports": [{"name": "https", "port": core.config.listen.port(), "protocol": "TCP"}],
+        }],
+    })
+}
+
+/// Its EndpointSlice (A11.3).
+fn endpoint_slice(core: &Core) -> Object {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": if core.config.advertise.is_ipv4() { "IPv4" } else { "IPv6" },
+        "endpoints": [{"addresses": [core.config.advertise.to_string()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": core.config.listen.port(), "protocol": "TCP"}],
+    })
+}

@@ -1,0 +1,36 @@
+//! What kubectl's verifier of `fieldValidation` looks for.
+
+use super::*;
+
+#[test]
+fn every_kind_says_that_it_takes_field_validation() {
+    for kind in kelson_registry::kinds() {
+        let root =
+            if kind.group.is_empty() { "api/v1".to_owned() } else { format!("apis/{}", kind.api_version()) };
+        let document = &documents()[&format!("/openapi/v3/{root}")];
+        let value: Value = serde_json::from_slice(&document.bytes).unwrap();
+        let found = value["paths"].as_object().unwrap().values().any(|path| {
+            let patch = &path["patch"];
+            patch["x-kubernetes-group-version-kind"]["kind"] == kind.kind
+                && patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == "fieldValidation")
+        });
+        assert!(found, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_index_names_documents_that_exist() {
+    let index: Value = serde_json::from_slice(&documents()["/openapi/v3"].bytes).unwrap();
+    for (root, entry) in index["paths"].as_object().unwrap() {
+        let url = entry["serverRelativeURL"].as_str().unwrap();
+        assert!(url.starts_with(&format!("/openapi/v3/{root}?hash=")));
+        assert!(documents().contains_key(&format!("/openapi/v3/{root}")));
+    }
+}
+
+#[test]
+fn version_2_is_refused_in_protobuf() {
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    assert_eq!(answer("/openapi/v2", Some(accept), None).unwrap().unwrap_err().code, 406);
+    assert!(answer("/openapi/v2", None, None).unwrap().is_ok());
+}
