@@ -1,2 +1,78 @@
-//! (skeleton)
-fn main() {}
+//! kelson: the Kubernetes Service system in one binary. One file a subcommand; this one only chooses.
+//!
+//! `kelson shim` is decided before anything else: the shim must be single-threaded, so no runtime, no logging thread
+//! and no argument parser may run before it.
+
+mod client;
+mod down;
+mod echo;
+mod exit;
+mod image;
+mod lookup;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The version of the Kubernetes API that is served.
+const KUBERNETES_VERSION: &str = "v1.37";
+
+/// The Kubernetes Service system in one binary.
+#[derive(Parser)]
+#[command(name = "kelson", version, about, disable_help_subcommand = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a whole cluster on this machine: API, controllers, node, Service proxy and DNS
+    Up(Box<up::Flags>),
+    /// Remove every trace of a cluster: containers, mounts, network, data
+    Down(down::Flags),
+    /// Import, pull and list container images
+    Image(image::Flags),
+    /// Create or change the objects of a manifest (kubectl does this and more)
+    Apply(client::apply::Flags),
+    /// Print objects as the server's tables show them (kubectl does this and more)
+    Get(client::get::Flags),
+    /// Delete one object (kubectl does this and more)
+    Delete(client::delete::Flags),
+    /// A small HTTP server that says which host answered: something to publish as a Service
+    Echo(echo::Flags),
+    /// Ask a name server as a pod would, and print the answers
+    Lookup(lookup::Flags),
+    /// Print the version
+    Version,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == "shim") {
+        return kelson_runtime::shim_main(arguments.into_iter().skip(2));
+    }
+    exit::code(run(Cli::parse().command))
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(flags) => up::run(*flags),
+        Command::Down(flags) => down::run(&flags),
+        Command::Image(flags) => image::run(flags),
+        Command::Apply(flags) => client::block_on(client::apply::run(flags)),
+        Command::Get(flags) => client::block_on(client::get::run(flags)),
+        Command::Delete(flags) => client::block_on(client::delete::run(flags)),
+        Command::Echo(flags) => echo::run(flags),
+        Command::Lookup(flags) => lookup::run(&flags),
+        Command::Version => {
+            println!(
+                "kelson {} (Kubernetes API {})",
+                env!("CARGO_PKG_VERSION"),
+                KUBERNETES_VERSION
+            );
+            Ok(())
+        }
+    }
+}

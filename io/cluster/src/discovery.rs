@@ -21,12 +21,16 @@ pub(crate) async fn resources(client: &kube::Client) -> Vec<Resource> {
             Ok(resources) => return resources,
             Err(error) => {
                 let wait = backoff.next();
-                let error = &error as &dyn std::error::Error;
-                warn!(error, wait_ms = wait.as_millis() as u64, "cannot learn what the API serves; asking again");
+                complain(&error, wait.as_millis() as u64);
                 tokio::time::sleep(wait).await;
             }
         }
     }
+}
+
+/// Apart from its caller: what is logged here must not be held while that waits.
+fn complain(error: &kube::Error, wait_ms: u64) {
+    warn!(error = error as &dyn std::error::Error, wait_ms, "cannot learn what the API serves; asking again");
 }
 
 async fn discover(client: &kube::Client) -> kube::Result<Vec<Resource>> {

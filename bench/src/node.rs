@@ -1,0 +1,86 @@
+//! One `kelson up`, started and timed from outside.
+
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+/// The query `kubernetes.default.svc.cluster.local A`, as it stands on the wire.
+const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01";
+/// Where the cluster DNS answers.
+const DNS: &str = "10.96.0.10:53";
+
+/// A running kelson.
+pub struct Node {
+    kelson: PathBuf,
+    data_dir: PathBuf,
+    process: Child,
+}
+
+impl Node {
+    /// Starts kelson and waits until it reports the node Ready and DNS gives a right answer.
+    pub fn start(kelson: &Path, data_dir: &Path) -> anyhow::Result<(Self, Duration)> {
+        let begin = Instant::now();
+        let mut command = Command::new(kelson);
+        command.arg("up").arg("--data-dir").arg(data_dir).args(["--node-name", "bench"]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let stdout = process.stdout.take().context("stdout is piped")?;
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        ensure!(lines.any(|line| line.starts_with("export KUBECONFIG=")), "kelson up ended before it was ready");
+        ask_dns()?;
+        let took = begin.elapsed();
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok((Self { kelson: kelson.into(), data_dir: data_dir.into(), process }, took))
+    }
+
+    /// Proportional set size of the kelson process in megabytes.
+    pub fn memory_mb(&self) -> anyhow::Result<f64> {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("the kernel reports PSS")?;
+        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes * 1024.0 / 1e6)
+    }
+
+    /// A client over TLS, as any user's.
+    pub async fn client(&self) -> anyhow::Result<kube::Client> {
+        let kubeconfig = Kubeconfig::read_from(self.data_dir.join("kubeconfig"))?;
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(kube::Client::try_from(config)?)
+    }
+
+    /// Stops kelson and removes every trace of its cluster.
+    pub fn remove(mut self) -> anyhow::Result<()> {
+        Command::new("kill").args(["-INT", &self.process.id().to_string()]).status()?;
+        self.process.wait()?;
+        let down = Command::new(&self.kelson).arg("down").arg("--data-dir").arg(&self.data_dir).stdout(Stdio::null()).status()?;
+        ensure!(down.success(), "kelson down failed");
+        Ok(())
+    }
+}
+
+/// Imports the kelson binary as the image the pods run.
+pub fn import_echo(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(kelson);
+    command.args(["image", "from-binary"]).arg(kelson).args(["--name", "kelson.local/echo:latest", "--arg", "echo"]);
+    ensure!(command.arg("--data-dir").arg(data_dir).stdout(Stdio::null()).status()?.success(), "the image is not imported");
+    Ok(())
+}
+
+fn ask_dns() -> anyhow::Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+    let end = Instant::now() + Duration::from_secs(10);
+    let mut answer = [0; 512];
+    while Instant::now() < end {
+        socket.send_to(QUERY, DNS)?;
+        if let Ok(length) = socket.recv(&mut answer) {
+            ensure!(length > QUERY.len() && answer[3] & 0xf == 0 && answer[7] == 1, "the DNS answer is wrong");
+            return Ok(());
+        }
+    }
+    bail!("{DNS} does not answer")
+}

@@ -1,0 +1,143 @@
+//! The node of `kelson up`: pod network, Service proxy, DNS and the agent, and how one knows that they are ready.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::core::v1 as core;
+use kelson_agent::{Agent, AgentConfig};
+use kelson_apiserver::ApiServer;
+use kelson_dns::Upstream;
+use kelson_model::NodeView;
+use kelson_network::{NetworkConfig, PodNetwork};
+use kelson_process::Shutdown;
+use kube::Api;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::cluster_dns;
+use super::config::Config;
+use super::report::Report;
+
+/// How long the node may take until it is ready before the start is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The started node.
+pub struct Node {
+    name: String,
+    client: kube::Client,
+    dns: String,
+    programmed: watch::Receiver<u64>,
+}
+
+/// Makes the pod bridge, or adopts the one that is there; both ranges are held on it from now on.
+pub async fn network(config: &Config) -> anyhow::Result<()> {
+    let settings = NetworkConfig::new(&config.data_dir, config.pod_cidr, config.service_cidr);
+    PodNetwork::open(settings).await.map(drop).context("making the pod network")
+}
+
+impl Node {
+    /// Starts proxy, DNS and agent.
+    pub async fn start(
+        config: &Config,
+        api: &ApiServer,
+        client: &impl Fn(&str) -> kube::Client,
+        shutdown: &Shutdown,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<Self> {
+        let snapshots = kelson_cluster::snapshots(client("system:kube-proxy"), shutdown.clone());
+        let programmed = start_proxy(config, snapshots.clone(), shutdown, tasks);
+        cluster_dns::publish(client("system:kelson-dns"), config).await?;
+        let dns = start_dns(config, snapshots, shutdown, tasks).await?;
+        let as_node = client(&format!("system:node:{}", config.node_name));
+        let agent = Agent::start(agent_config(config), as_node, shutdown.clone());
+        let mut agent = agent.await.context("starting the node's agent")?;
+        api.connect_node(&config.node_name, agent.router());
+        tasks.spawn(async move { agent.finished().await });
+        Ok(Self { name: config.node_name.clone(), client: client("system:kelson"), dns, programmed })
+    }
+
+    /// Waits until the data plane is programmed and the Node object says Ready, and reports it.
+    pub async fn ready(mut self, report: &mut Report) -> anyhow::Result<()> {
+        let programmed =
+            tokio::time::timeout(PATIENCE, self.programmed.wait_for(|generation| *generation > 0));
+        programmed
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .context("the Service proxy is not programmed; see the log above")?;
+        report.ready("Services", "nftables");
+        report.ready("DNS", &self.dns);
+        self.until_node_ready().await?;
+        report.ready("node", &format!("{} is Ready", self.name));
+        Ok(())
+    }
+
+    async fn until_node_ready(&self) -> anyhow::Result<()> {
+        let nodes: Api<core::Node> = Api::all(self.client.clone());
+        let ready = kelson_cluster::wait_until(nodes, &self.name, is_ready);
+        match tokio::time::timeout(PATIENCE, ready).await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                bail!("node {} is not Ready after {} s; see the log above", self.name, PATIENCE.as_secs())
+            }
+        }
+    }
+}
+
+fn is_ready(node: &core::Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn start_proxy(
+    config: &Config,
+    snapshots: watch::Receiver<Arc<kelson_model::Snapshot>>,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<u64> {
+    let view = NodeView {
+        name: config.node_name.as_str().into(),
+        addresses: vec![config.node_ip],
+        zone: None,
+        service_cidrs: vec![config.service_cidr],
+        pod_cidrs: vec![config.pod_cidr],
+    };
+    let (acknowledged, programmed) = watch::channel(0);
+    let settings = kelson_proxy::Config::default();
+    let shutdown = shutdown.clone();
+    tasks.spawn(async move {
+        let (_node, view) = watch::channel(view);
+        kelson_proxy::run(settings, snapshots, view, acknowledged, Arc::default(), shutdown).await;
+    });
+    programmed
+}
+
+/// Starts cluster DNS on the pod bridge's address; a line that says where it answers.
+async fn start_dns(
+    config: &Config,
+    snapshots: watch::Receiver<Arc<kelson_model::Snapshot>>,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<String> {
+    let settings = kelson_dns::Config {
+        ranges: vec![config.pod_cidr, config.service_cidr],
+        upstream: Upstream::ResolvConf(config.resolv_conf.clone()),
+        ..kelson_dns::Config::new(&config.cluster_domain, [(config.gateway(), 53).into()])
+    };
+    let server = kelson_dns::run(snapshots, settings, shutdown.clone()).await.context("starting cluster DNS")?;
+    tasks.spawn(server.finished());
+    Ok(format!("{} for {}", config.cluster_dns, config.cluster_domain))
+}
+
+fn agent_config(config: &Config) -> AgentConfig {
+    AgentConfig {
+        pod_cidr: config.pod_cidr.to_string(),
+        service_cidr: config.service_cidr.to_string(),
+        cluster_dns: vec![config.cluster_dns],
+        cluster_domain: config.cluster_domain.clone(),
+        resolv_conf: Some(config.resolv_conf.clone()),
+        insecure_registries: config.insecure_registries.clone(),
+        ..AgentConfig::new(&config.node_name, config.node_ip, &config.data_dir)
+    }
+}
