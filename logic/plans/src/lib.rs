@@ -13,6 +13,7 @@ pub mod endpoints;
 pub mod garbage;
 pub mod graph;
 pub mod key;
+#[macro_use]
 pub mod kinds;
 pub mod namespace;
 pub mod node_lifecycle;

@@ -46,9 +46,15 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &ReplicaSet) -> Vec<Ste
     }
     let mut sizes: Vec<i32> = sets.old.iter().map(|set| limits::wanted(set)).collect();
     drop_unhealthy(&sets.old, &mut sizes, spare);
-    drop_available(&mut sizes, sets.sum(limits::available) - least);
+    drop_available(&mut sizes, sets.sum(lasting) - least);
     let changes = sets.old.iter().zip(sizes).filter(|(set, size)| limits::wanted(set) != *size);
     changes.filter_map(|(set, size)| sets::scale(deployment, set, size)).collect()
+}
+
+/// The available pods that will stay: of a set just scaled down, its status still counts those on their way
+/// out, and counting them here (as upstream does) could take the last available pod.
+fn lasting(set: &ReplicaSet) -> i32 {
+    limits::available(set).min(limits::wanted(set))
 }
 
 fn drop_unhealthy(old: &[Arc<ReplicaSet>], sizes: &mut [i32], mut spare: i32) {
