@@ -12,6 +12,7 @@ mod blob;
 mod catalogue;
 mod config;
 mod error;
+pub mod fuzz;
 mod images;
 mod layer;
 mod name;

@@ -62,12 +62,13 @@ pub struct PullOptions {
     pub progress: Option<Arc<Tell>>,
 }
 
-type Pull = Shared<BoxFuture<'static, Result<Image>>>;
+type Work = BoxFuture<'static, Result<Image>>;
+type Pull = Shared<Work>;
 
 /// The pulls under way, by full name and user.
 #[derive(Default)]
 pub struct Pulls {
-    running: Mutex<BTreeMap<(String, String), WeakShared<BoxFuture<'static, Result<Image>>>>>,
+    running: Mutex<BTreeMap<(String, String), WeakShared<Work>>>,
 }
 
 impl Pulls {

@@ -26,8 +26,11 @@ pub struct Request {
     /// What to do.
     pub changes: Vec<Change>,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<u64, StoreError>>,
+    pub answer: oneshot::Sender<Outcome>,
 }
+
+/// The revision of a commit.
+type Outcome = Result<u64, StoreError>;
 
 /// Serves requests until every sender is gone.
 pub fn run(disk: &Disk, memory: &RwLock<Memory>, mut requests: mpsc::Receiver<Request>) {
@@ -52,7 +55,7 @@ struct Batch<'m> {
     overlay: Overlay,
     events: Vec<Arc<Event>>,
     bytes: usize,
-    answers: Vec<(oneshot::Sender<Result<u64, StoreError>>, Result<u64, StoreError>)>,
+    answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
 }
 
 impl<'m> Batch<'m> {
