@@ -1,7 +1,8 @@
 //! Tables into the kernel: what is there is brought to what is wanted, in one transaction for both families.
 //!
 //! The first time the whole table is replaced, since nobody knows what an earlier process left: old and new swap at one
-//! instant, and translated connections live in conntrack, which is not touched. From then on only what changed is sent.
+//! instant, translated connections live in conntrack, which is not touched, and which client has an affinity to which
+//! backend is carried over. From then on only what changed is sent.
 //! After any error the next attempt replaces the table again.
 
 use std::io;
@@ -11,10 +12,10 @@ use kelson_model::NodeView;
 use kelson_tables::nft::{Command, Layout};
 use kelson_tables::{Changes, Family, Tables, diff};
 
-use crate::Error;
 use crate::attributes::{Head, Writer};
 use crate::encode::{GET_TABLE, REQUEST, TABLE, batch, describe, protocol_family};
 use crate::socket::Socket;
+use crate::{Error, affinity};
 
 /// What one call did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +49,15 @@ impl Nftables {
     /// Brings the kernel to `tables`. On an error the kernel holds what it held before.
     pub fn apply(&mut self, tables: &Arc<Tables>) -> Result<Applied, Error> {
         let state = self.state.take();
-        let (applied, layouts, commands) = match &state {
+        let (applied, layouts, mut commands) = match &state {
             Some(state) if continues(state, tables) => next(state, tables),
             _ => afresh(tables),
         };
+        if applied.replaced {
+            for (family, commands) in &mut commands {
+                commands.extend(affinity::carry_over(&mut self.socket, *family));
+            }
+        }
         send(&mut self.socket, &commands)?;
         self.state = Some(State { tables: tables.clone(), layouts });
         Ok(applied)

@@ -11,14 +11,13 @@ use kelson_tables::{Change, Changes, Family, Frontend, FrontendKey, NodePortKey,
 
 use crate::Error;
 use crate::attributes::{Attributes, Head, Message, Writer};
-use crate::encode::{REQUEST, protocol_family};
+use crate::encode::{DUMP, REQUEST, protocol_family};
 use crate::socket::Socket;
 
 /// Netfilter's conntrack subsystem, in a message's kind.
 const CONNTRACK: u16 = 1 << 8;
 const GET: u16 = CONNTRACK | 1;
 const DELETE: u16 = CONNTRACK | 2;
-const DUMP: u16 = 0x300;
 const ACKNOWLEDGE: u16 = 4;
 
 /// A flow as conntrack knows it.

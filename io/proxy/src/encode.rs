@@ -1,7 +1,9 @@
 //! Commands → one netlink batch, which the kernel applies whole or not at all.
 
 use kelson_tables::Family;
-use kelson_tables::nft::{Base, Chain, Command, Element, Field, Holds, Hook, Rule, SetSpec, Value, Verdict};
+use kelson_tables::nft::{
+    Base, Chain, Command, Element, Field, Holds, Hook, Learned, Rule, SetSpec, Value, Verdict,
+};
 
 use crate::attributes::{Head, Writer};
 use crate::expressions::{write_all, write_verdict};
@@ -22,6 +24,8 @@ const APPEND: u16 = 0x800;
 
 const NEW_TABLE: u16 = NFTABLES;
 pub(crate) const GET_TABLE: u16 = NFTABLES | 1;
+pub(crate) const GET_ELEMENTS: u16 = NFTABLES | 13;
+pub(crate) const DUMP: u16 = 0x300;
 const DELETE_TABLE: u16 = NFTABLES | 2;
 const NEW_CHAIN: u16 = NFTABLES | 3;
 const NEW_RULE: u16 = NFTABLES | 6;
@@ -71,6 +75,7 @@ pub(crate) fn describe(command: &Command) -> String {
         Command::AddRule(rule) => format!("adding a rule to chain {}", rule.chain),
         Command::AddElements { set, elements } => format!("adding {} elements to {set}", elements.len()),
         Command::DeleteElements { set, elements } => format!("deleting {} elements of {set}", elements.len()),
+        Command::Restore { map, learned } => format!("restoring {} elements of {map}", learned.len()),
     }
 }
 
@@ -125,57 +130,80 @@ impl Encoder {
                 });
             }
             Command::AddElements { set, elements } => {
-                self.elements(NEW_ELEMENTS, CREATE, family, set, elements)
+                self.list(NEW_ELEMENTS, CREATE, family, set, elements, size, element);
             }
             Command::DeleteElements { set, elements } => {
-                self.elements(DELETE_ELEMENTS, 0, family, set, elements)
+                self.list(DELETE_ELEMENTS, 0, family, set, elements, size, element);
+            }
+            Command::Restore { map, learned } => {
+                let size = |l: &Learned| ELEMENT_BYTES + l.key.len() + l.value.len();
+                self.list(NEW_ELEMENTS, CREATE, family, map, learned, size, restored);
             }
         }
     }
 
-    fn elements(&mut self, kind: u16, flags: u16, family: Family, set: &str, all: &[Element]) {
+    /// `all` as attributes that `write` writes, in as many messages as their `size` asks for.
+    #[expect(clippy::too_many_arguments, reason = "what is sent, and how; a struct would only rename them")]
+    fn list<T>(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        family: Family,
+        set: &str,
+        all: &[T],
+        size: impl Fn(&T) -> usize,
+        write: impl Fn(&mut Writer, &T),
+    ) {
         let mut rest = all;
         while !rest.is_empty() {
             let mut bytes = 0;
-            let fits = rest.iter().take_while(|e| {
-                bytes += size(e);
+            let fits = rest.iter().take_while(|element| {
+                bytes += size(element);
                 bytes <= LIST_BYTES
             });
             let (now, later) = rest.split_at(fits.count().max(1));
             rest = later;
             self.message(kind, flags, family, |w| {
                 w.name(2, set);
-                w.nest(3, |w| now.iter().for_each(|e| element(w, e)));
+                w.nest(3, |w| now.iter().for_each(|element| w.nest(1, |w| write(w, element))));
             });
         }
     }
 }
 
+/// More bytes than everything in an element but its key and value.
+const ELEMENT_BYTES: usize = 64;
+
 /// More bytes than `element` takes as an attribute.
 fn size(element: &Element) -> usize {
     let value = match &element.value {
-        Value::Nothing | Value::Verdict(Verdict::Drop | Verdict::Accept) => 0,
+        Value::Nothing | Value::Verdict(Verdict::Drop) => 0,
         Value::Bytes(bytes) => bytes.len(),
         Value::Verdict(Verdict::Goto(chain)) => chain.len(),
     };
-    64 + element.key.len() + element.key_end.as_ref().map_or(0, Vec::len) + value
+    ELEMENT_BYTES + element.key.len() + element.key_end.as_ref().map_or(0, Vec::len) + value
 }
 
 fn element(w: &mut Writer, element: &Element) {
-    w.nest(1, |w| {
-        w.nest(1, |w| w.put(1, &element.key));
-        match &element.value {
-            Value::Nothing => {}
-            Value::Bytes(bytes) => w.nest(2, |w| w.put(1, bytes)),
-            Value::Verdict(verdict) => write_verdict(w, 2, verdict),
-        }
-        if element.interval_end {
-            w.number(3, 1);
-        }
-        if let Some(end) = &element.key_end {
-            w.nest(10, |w| w.put(1, end));
-        }
-    });
+    w.nest(1, |w| w.put(1, &element.key));
+    match &element.value {
+        Value::Nothing => {}
+        Value::Bytes(bytes) => w.nest(2, |w| w.put(1, bytes)),
+        Value::Verdict(verdict) => write_verdict(w, 2, verdict),
+    }
+    if element.interval_end {
+        w.number(3, 1);
+    }
+    if let Some(end) = &element.key_end {
+        w.nest(10, |w| w.put(1, end));
+    }
+}
+
+fn restored(w: &mut Writer, learned: &Learned) {
+    w.nest(1, |w| w.put(1, &learned.key));
+    w.nest(2, |w| w.put(1, &learned.value));
+    w.put(4, &learned.timeout_ms.to_be_bytes());
+    w.put(5, &learned.left_ms.to_be_bytes());
 }
 
 fn chain(w: &mut Writer, chain: &Chain) {

@@ -30,7 +30,6 @@ pub(crate) fn write_all(w: &mut Writer, kind: u16, family: Family, expressions: 
 pub(crate) fn write_verdict(w: &mut Writer, kind: u16, verdict: &Verdict) {
     let code: i32 = match verdict {
         Verdict::Drop => 0,
-        Verdict::Accept => 1,
         Verdict::Goto(_) => -4,
     };
     w.nest(kind, |w| {

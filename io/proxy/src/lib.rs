@@ -4,6 +4,7 @@
 //! which snapshot is programmed, and removes the UDP flows that would stick to backends that are gone. It needs no
 //! `nft` binary. The table outlives the process: traffic flows, and the ranges stay guarded, while kelson is dead.
 
+mod affinity;
 mod apply;
 mod attributes;
 mod config;

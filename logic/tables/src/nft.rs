@@ -17,7 +17,7 @@ mod sets;
 
 pub use chains::{fixed_chains, pick_chain};
 pub use layout::Layout;
-pub use sets::{AFFINITY_MAX, ENDPOINTS, FRONTENDS, NODE_PORTS, sets};
+pub use sets::{AFFINITY, AFFINITY_MAX, ENDPOINTS, FRONTENDS, NODE_PORTS, sets};
 
 use crate::Family;
 
@@ -51,6 +51,26 @@ pub enum Command {
         /// The elements, without values.
         elements: Vec<Element>,
     },
+    /// Give a map back what rules had learned before it was made afresh.
+    Restore {
+        /// The map.
+        map: &'static str,
+        /// What they had learned.
+        learned: Vec<Learned>,
+    },
+}
+
+/// An element that rules learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+    /// How long it lives when renewed.
+    pub timeout_ms: u64,
+    /// How long it still lives.
+    pub left_ms: u64,
 }
 
 /// One part of a set's key or value.
@@ -135,8 +155,6 @@ pub enum Value {
 pub enum Verdict {
     /// Discard the packet.
     Drop,
-    /// Let it on its way as far as this hook is concerned.
-    Accept,
     /// To another chain, not to return.
     Goto(String),
 }

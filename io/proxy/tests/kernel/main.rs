@@ -100,7 +100,9 @@ impl Proxied {
         assert_eq!(backend.port(), PORT);
         match backend.ip() {
             IpAddr::V4(v4) if v4.octets()[..3] == [10, 244, 0] => format!("pod{}", v4.octets()[3] - 10),
-            other => other.to_string(),
+            other if other == cluster::ip(net::NODE) => "node".into(),
+            other if other == cluster::ip(CLIENT) => "client".into(),
+            other => panic!("nobody serves at {other}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Laid as `kelson-network` lays it: pods have /32 addresses behind the node, so both directions of every connection are
 //! routed there. The node's default route leads to the client, where anything that strays would be seen.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,10 +59,26 @@ impl Net {
         sh("ip", &format!("-n {} {arguments}", self.full(name)));
     }
 
+    /// IPv6 beside IPv4, laid the same way, for the first two pods.
+    pub fn add_ipv6(&self) {
+        self.inside("node", || std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap());
+        self.ip("node", &format!("-6 addr add fd00:244::1/128 dev {BRIDGE} nodad"));
+        self.ip("node", &format!("-6 route add fd00:244::/64 dev {BRIDGE}"));
+        self.ip("node", &format!("-6 route add fd00:96::/112 dev {BRIDGE}"));
+        for n in [1, 2] {
+            let pod = format!("pod{n}");
+            self.ip(&pod, &format!("-6 addr add {}/128 dev eth0 nodad", pod_ip6(n)));
+            self.ip(&pod, "-6 route add fd00:244::1 dev eth0");
+            self.ip(&pod, "-6 route add default via fd00:244::1");
+        }
+    }
+
     fn add(&mut self, name: &str) {
         let full = self.full(name);
         sh("ip", &format!("netns add {full}"));
         self.made.push(full);
+        // IPv6 addresses count at once: nobody else can have them.
+        self.inside(name, || std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap());
         self.ip(name, "link set lo up");
     }
 
@@ -84,6 +100,7 @@ impl Net {
             std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
             // Linux sends six ICMP errors a peer at once and then one a second; tests ask faster.
             std::fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").unwrap();
+            std::fs::write("/proc/sys/net/ipv6/icmp/ratelimit", "0").unwrap();
         });
     }
 
@@ -113,6 +130,11 @@ impl Drop for Net {
 /// The address of pod `n`.
 pub fn pod_ip(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 244, 0, 10 + n)
+}
+
+/// The IPv6 address of pod `n`.
+pub fn pod_ip6(n: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0x244, 0, 0, 0, 0, 0, 0x10 + u16::from(n))
 }
 
 /// Moves this thread into the network namespace at `path`.

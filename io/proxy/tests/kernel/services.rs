@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kelson_model::{Affinity, Cidr, Protocol, Snapshot, Verdict};
 
 use crate::Proxied;
-use crate::cluster::{endpoint, ip, put, service};
-use crate::net::NODE;
+use crate::cluster::{endpoint, endpoint_at, ip, put, service};
+use crate::net::{CLIENT, NODE, pod_ip6};
 use crate::traffic::Outcome;
 
 /// C4.1, C4.2, C4.5: ClusterIP from pods (the hairpin among them), the node and outside, TCP and UDP.
@@ -22,6 +22,102 @@ fn cluster_ip() {
     assert!(
         matches!(it.agree("client", Protocol::Tcp, "10.96.0.10:80"), Verdict::Forward(b) if b.len() == 2)
     );
+}
+
+/// The same where the kernel does not filter bridged frames: the way of a packet is the same, since all is routed.
+#[test]
+fn cluster_ip_without_bridge_filtering() {
+    let mut it = Proxied::new(2);
+    let path = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+    it.net.inside("node", || {
+        // Without the module there is nothing to turn off.
+        if std::fs::exists(path).unwrap() {
+            std::fs::write(path, "0").unwrap();
+        }
+    });
+    let mut snapshot = Snapshot::default();
+    put(&mut snapshot, &service("web", "10.96.0.10"), &[endpoint(1), endpoint(2)]);
+    it.program(&snapshot);
+    for _ in 0..6 {
+        it.agree_everywhere("10.96.0.10:80");
+    }
+}
+
+/// C10.8: a pod in the node's own network is an endpoint like any other.
+#[test]
+fn endpoint_on_the_node_itself() {
+    let mut it = Proxied::new(1);
+    it.net.serve("node", NODE);
+    let mut snapshot = Snapshot::default();
+    let mut host = service("host", "10.96.0.14");
+    host.ports.iter_mut().for_each(|port| port.node_port = Some(30014));
+    put(&mut snapshot, &host, &[endpoint_at(ip(NODE))]);
+    it.program(&snapshot);
+    for to in ["10.96.0.14:80", &format!("{NODE}:30014")] {
+        for from in ["client", "pod1"] {
+            it.agree(from, Protocol::Tcp, to);
+            it.agree(from, Protocol::Udp, to);
+        }
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let outcome = it.net.ask("node", protocol, to.parse().unwrap());
+            assert!(matches!(&outcome, Outcome::Answered { server, .. } if server == "node"), "{outcome:?}");
+        }
+    }
+}
+
+/// What pods send beyond the pod network bears the node's address; between pods nothing is rewritten.
+#[test]
+fn pods_leave_under_the_nodes_address() {
+    let mut it = Proxied::new(2);
+    it.net.serve("client", CLIENT);
+    it.program(&Snapshot::default());
+    let seen = |it: &Proxied, from: &str, to: &str| match it.net.ask(from, Protocol::Tcp, to.parse().unwrap())
+    {
+        Outcome::Answered { peer, .. } => peer.to_string(),
+        other => panic!("{from} to {to}: {other:?}"),
+    };
+    assert_eq!(seen(&it, "pod1", &format!("{CLIENT}:8080")), NODE);
+    assert_eq!(seen(&it, "pod1", "10.244.0.12:8080"), "10.244.0.11");
+    assert_eq!(seen(&it, "client", "10.244.0.12:8080"), CLIENT);
+    let mut snapshot = Snapshot::default();
+    put(&mut snapshot, &service("away", "10.96.0.15"), &[endpoint_at(ip(CLIENT))]);
+    it.program(&snapshot);
+    it.agree("pod1", Protocol::Tcp, "10.96.0.15:80");
+    assert_eq!(seen(&it, "pod1", "10.96.0.15:80"), NODE);
+}
+
+/// A9: a dual-stack Service answers in both families.
+#[test]
+fn both_families() {
+    let mut it = Proxied::new(2);
+    it.net.add_ipv6();
+    for n in [1, 2] {
+        it.net.serve(&format!("pod{n}"), &format!("[{}]", pod_ip6(n)));
+    }
+    it.node.service_cidrs.push(Cidr::parse("fd00:96::/112").unwrap());
+    it.node.pod_cidrs.push(Cidr::parse("fd00:244::/64").unwrap());
+    let mut snapshot = Snapshot::default();
+    let mut dual = service("dual", "10.96.0.16");
+    dual.cluster_ips.push(ip("fd00:96::16"));
+    dual.affinity = Some(Affinity { timeout_seconds: 60 });
+    let six = |n| endpoint_at(pod_ip6(n).into());
+    put(&mut snapshot, &dual, &[endpoint(1), endpoint(2), six(1), six(2)]);
+    let mut empty = service("empty", "10.96.0.17");
+    empty.cluster_ips.push(ip("fd00:96::17"));
+    put(&mut snapshot, &empty, &[endpoint(1)]);
+    it.program(&snapshot);
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        it.agree("pod1", protocol, "10.96.0.16:80");
+        let ask = |to: &str| it.net.ask("pod1", protocol, to.parse().unwrap());
+        let first = ask("[fd00:96::16]:80");
+        assert!(matches!(first, Outcome::Answered { .. }), "{first:?}");
+        for _ in 0..10 {
+            assert_eq!(ask("[fd00:96::16]:80"), first, "affinity");
+        }
+        assert_eq!(ask("[fd00:96::17]:80"), Outcome::Refused);
+        assert_eq!(ask("[fd00:96::99]:80"), Outcome::Refused);
+        assert!(matches!(ask("10.96.0.17:80"), Outcome::Answered { .. }));
+    }
 }
 
 /// C4.5: a pod that reaches only itself sees the node's address as its peer.

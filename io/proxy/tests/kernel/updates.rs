@@ -71,6 +71,47 @@ fn replacing_the_table_loses_nothing() {
     assert!(kept.answers());
 }
 
+/// C7: which client goes to which backend outlives the process and its table.
+#[test]
+fn affinity_outlives_the_table() {
+    let mut it = Proxied::new(4);
+    let mut snapshot = Snapshot::default();
+    let mut sticky = service("sticky", "10.96.0.30");
+    sticky.affinity = Some(Affinity { timeout_seconds: 600 });
+    put(&mut snapshot, &sticky, &[endpoint(1), endpoint(2), endpoint(3), endpoint(4)]);
+    it.program(&snapshot);
+    let servers = |it: &Proxied| -> Vec<String> {
+        let ask = |from: &&str| match it.net.ask(from, Protocol::Tcp, "10.96.0.30:80".parse().unwrap()) {
+            Outcome::Answered { server, .. } => server,
+            other => panic!("{from}: {other:?}"),
+        };
+        ["client", "node", "pod1", "pod2", "pod3", "pod4"].iter().map(ask).collect()
+    };
+    let before = servers(&it);
+    for _ in 0..2 {
+        it.kernel = it.net.inside("node", Nftables::open).unwrap();
+        it.program(&snapshot);
+        assert_eq!(servers(&it), before);
+    }
+}
+
+/// Somebody flushes the ruleset: the next update is refused, and the one after it lays everything again.
+#[test]
+fn a_table_removed_by_others_comes_back() {
+    let mut it = Proxied::new(2);
+    let mut snapshot = Snapshot::default();
+    let web = service("web", "10.96.0.10");
+    put(&mut snapshot, &web, &[endpoint(1)]);
+    it.program(&snapshot);
+    it.net.inside("node", kelson_proxy::destroy).unwrap();
+    put(&mut snapshot, &web, &[endpoint(2)]);
+    let tables = it.compiler.compile(&snapshot, &it.node);
+    let refused = it.kernel.apply(&tables).unwrap_err();
+    assert_eq!(refused.number(), Some(libc::ENOENT), "{refused}");
+    it.program(&snapshot);
+    it.agree_everywhere("10.96.0.10:80");
+}
+
 /// Without the process traffic flows and the ranges stay guarded, also when the pod bridge is gone: not one packet for
 /// them leaves by the default route.
 #[test]

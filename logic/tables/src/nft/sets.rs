@@ -9,7 +9,7 @@ pub const NODE_PORTS: &str = "node-ports";
 /// Identity, slot → backend.
 pub const ENDPOINTS: &str = "endpoints";
 /// Client, identity → backend, learned by rules.
-pub(super) const AFFINITY: &str = "affinity";
+pub const AFFINITY: &str = "affinity";
 /// Identity, scope, backend: what a remembered backend must still be.
 pub(super) const MEMBERS: &str = "members";
 /// Backend address twice: what a connection looks like that comes back to its own source.

@@ -25,6 +25,7 @@ impl Kernel {
         for command in commands {
             match command {
                 Command::AddTable => {}
+                Command::Restore { .. } => panic!("only who knows the old table restores"),
                 Command::DeleteTable => *self = Self::default(),
                 Command::AddSet(set) => assert!(self.sets.insert(set.name, BTreeMap::new()).is_none()),
                 Command::AddChain(chain) => {
