@@ -83,7 +83,8 @@ pub fn plan_delete(service: &Object) -> Vec<Claim> {
 /// Everything a stored Service holds.
 pub fn claims_of(service: &Object) -> BTreeSet<Claim> {
     let spec = &service["spec"];
-    let addresses = texts(&spec["clusterIPs"]).into_iter().filter_map(crate::ip::parse_sloppy).map(Claim::ClusterIp);
+    let addresses =
+        texts(&spec["clusterIPs"]).into_iter().filter_map(crate::ip::parse_sloppy).map(Claim::ClusterIp);
     let addresses = addresses.filter(|_| needs_cluster_ip(spec));
     addresses.chain(ports::held(spec).into_iter().map(Claim::NodePort)).collect()
 }
@@ -107,9 +108,9 @@ fn cluster_ips(spec: &mut Value, name: &str, picker: &mut Picker<'_>) -> Result<
     for (index, family) in families.iter().enumerate() {
         let address = match given.get(index).and_then(|text| crate::ip::parse_sloppy(text)) {
             Some(asked) => picker.take_address(asked).map_err(|why| refused(name, &given[index], &why))?,
-            None => picker.any_address(family == "IPv6").map_err(|why| {
-                Status::internal(&format!("failed to allocate a serviceIP: {why}"))
-            })?,
+            None => picker
+                .any_address(family == "IPv6")
+                .map_err(|why| Status::internal(&format!("failed to allocate a serviceIP: {why}")))?,
         };
         addresses.push(address.to_string());
     }
@@ -130,3 +131,6 @@ fn refused(name: &str, address: &str, why: &str) -> Status {
 fn invalid(name: &str, errors: Vec<FieldError>) -> Status {
     Status::invalid(&GroupName::new("", "Service"), name, errors)
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,11 @@ pub fn selector_text(selector: &Value) -> Option<String> {
     let mut terms: Vec<(String, String)> = entries(&selector["matchLabels"])
         .map(|(key, value)| (key.to_owned(), format!("{key}={}", text(value))))
         .collect();
-    terms.extend(items(&selector["matchExpressions"]).iter().map(|term| (text(&term["key"]).to_owned(), expression(term))));
+    terms.extend(
+        items(&selector["matchExpressions"])
+            .iter()
+            .map(|term| (text(&term["key"]).to_owned(), expression(term))),
+    );
     terms.sort_by(|a, b| a.0.cmp(&b.0));
     let terms: Vec<String> = terms.into_iter().map(|(_, term)| term).collect();
     (!terms.is_empty()).then(|| terms.join(","))

@@ -3,6 +3,8 @@
 //! Invariant: `decode(decode(x)) == decode(x)`; what upstream omits when empty is omitted here. Depth is bounded by
 //! `DEPTH_MAX`. It never panics on any JSON and never looks at the values' meaning: that is validation.
 
+mod absent;
+mod go;
 mod typed;
 
 use k8s_openapi::Resource;
@@ -55,8 +57,8 @@ pub fn decode<T: Resource + DeserializeOwned + Serialize>(mut input: Object) -> 
     let Some(fields) = input.as_object_mut() else {
         return Err(failed(format!(
             "json: cannot unmarshal {} into Go value of type {}",
-            typed::json_name(&input),
-            typed::go_type(std::any::type_name::<T>())
+            go::json_name(&input),
+            go::go_type(std::any::type_name::<T>())
         )));
     };
     fields.insert("apiVersion".to_owned(), Value::from(T::API_VERSION));
@@ -65,7 +67,6 @@ pub fn decode<T: Resource + DeserializeOwned + Serialize>(mut input: Object) -> 
     let object = serde_json::to_value(value).map_err(|error| failed(error.to_string()))?;
     Ok(Decoded { object, unknown })
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -98,23 +98,36 @@ pub fn validate_not_special(text: &str, path: &Path) -> Vec<FieldError> {
         (ip.is_unspecified(), format!("may not be unspecified ({ip})")),
         (ip.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()),
         (link_local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()),
-        (link_local_multicast, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()),
+        (
+            link_local_multicast,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned(),
+        ),
     ];
-    rules.into_iter().filter(|(wrong, _)| *wrong).map(|(_, detail)| FieldError::invalid(path, text, detail)).collect()
+    rules
+        .into_iter()
+        .filter(|(wrong, _)| *wrong)
+        .map(|(_, detail)| FieldError::invalid(path, text, detail))
+        .collect()
 }
 
 /// What upstream warns about an address that is not in canonical form (spec A4.7).
 pub fn warnings(text: &str, path: &str) -> Option<String> {
     let ip = parse_sloppy(text)?;
     if has_leading_zero(text) {
-        return Some(format!("{path}: non-standard IP address \"{text}\" will be considered invalid in a future Kubernetes release: use \"{ip}\""));
+        return Some(format!(
+            "{path}: non-standard IP address \"{text}\" will be considered invalid in a future Kubernetes release: use \"{ip}\""
+        ));
     }
     if let IpAddr::V6(v6) = ip {
         if let Some(v4) = v6.to_ipv4_mapped() {
-            return Some(format!("{path}: non-standard IP address \"{text}\" will be considered invalid in a future Kubernetes release: use \"{v4}\""));
+            return Some(format!(
+                "{path}: non-standard IP address \"{text}\" will be considered invalid in a future Kubernetes release: use \"{v4}\""
+            ));
         }
         if ip.to_string() != text {
-            return Some(format!("{path}: IPv6 address \"{text}\" should be in RFC 5952 canonical format (\"{ip}\")"));
+            return Some(format!(
+                "{path}: IPv6 address \"{text}\" should be in RFC 5952 canonical format (\"{ip}\")"
+            ));
         }
     }
     None
@@ -125,11 +138,15 @@ pub fn cidr_warnings(text: &str, path: &str) -> Option<String> {
     let (ip, bits) = parse_cidr(text)?;
     let base = network(ip, bits);
     if has_leading_zero(text.split('/').next().unwrap_or_default()) || base != ip {
-        return Some(format!("{path}: CIDR value \"{text}\" is ambiguous in this context (should be \"{base}/{bits}\" or \"{ip}/{}\"?)", if ip.is_ipv4() { 32 } else { 128 }));
+        return Some(format!(
+            "{path}: CIDR value \"{text}\" is ambiguous in this context (should be \"{base}/{bits}\" or \"{ip}/{}\"?)",
+            if ip.is_ipv4() { 32 } else { 128 }
+        ));
     }
     let canonical = format!("{base}/{bits}");
-    (ip.is_ipv6() && canonical != text)
-        .then(|| format!("{path}: IPv6 CIDR value \"{text}\" should be in RFC 5952 canonical format (\"{canonical}\")"))
+    (ip.is_ipv6() && canonical != text).then(|| {
+        format!("{path}: IPv6 CIDR value \"{text}\" should be in RFC 5952 canonical format (\"{canonical}\")")
+    })
 }
 
 #[cfg(test)]
@@ -166,7 +183,10 @@ mod tests {
         let path = Path::new("cidr");
         assert_eq!(validate_cidr("10.0.0.0/8", &path), vec![]);
         assert_eq!(validate_cidr("0.0.0.0/0", &path), vec![]);
-        assert_eq!(validate_cidr("10.0.0.1/8", &path)[0].detail, "must not have bits set beyond the prefix length");
+        assert_eq!(
+            validate_cidr("10.0.0.1/8", &path)[0].detail,
+            "must not have bits set beyond the prefix length"
+        );
         assert_eq!(validate_cidr("10.0.0.0/33", &path)[0].detail, NOT_A_CIDR);
         assert_eq!(validate_cidr("10.0.0.0", &path)[0].detail, NOT_A_CIDR);
         assert_eq!(validate_cidr("fe80::/10", &path), vec![]);

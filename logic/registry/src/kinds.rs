@@ -32,3 +32,6 @@ pub const ALL: &[&Kind] = &[
     &lease::KIND,
     &endpoint_slice::KIND,
 ];
+
+#[cfg(test)]
+mod tests;

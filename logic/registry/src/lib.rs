@@ -30,12 +30,20 @@ pub fn kinds() -> &'static [&'static Kind] {
 }
 
 /// What `/apis/<group>/<version>/…/<plural>` names; the older version when the path names one.
-pub fn resolve(group: &str, version: &str, plural: &str) -> Option<(&'static Kind, Option<&'static OlderVersion>)> {
+pub fn resolve(
+    group: &str,
+    version: &str,
+    plural: &str,
+) -> Option<(&'static Kind, Option<&'static OlderVersion>)> {
     find(group, version, |kind| kind.plural == plural)
 }
 
 /// What `apiVersion` and `kind` of a document name.
-pub fn by_kind(group: &str, version: &str, kind: &str) -> Option<(&'static Kind, Option<&'static OlderVersion>)> {
+pub fn by_kind(
+    group: &str,
+    version: &str,
+    kind: &str,
+) -> Option<(&'static Kind, Option<&'static OlderVersion>)> {
     find(group, version, |candidate| candidate.kind == kind)
 }
 
@@ -52,7 +60,6 @@ fn find(
         Some((kind, Some(older)))
     })
 }
-
 
 #[cfg(test)]
 mod tests;

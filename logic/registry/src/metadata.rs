@@ -32,7 +32,11 @@ pub fn validate(object: &Object, namespaced: bool, rule: NameRule) -> Vec<FieldE
     validate_name(metadata, &path, rule, &mut errors);
     validate_namespace(metadata, namespaced, &path, &mut errors);
     if int(&metadata["generation"]) < 0 {
-        errors.push(FieldError::invalid(&path.child("generation"), metadata["generation"].clone(), NOT_NEGATIVE));
+        errors.push(FieldError::invalid(
+            &path.child("generation"),
+            metadata["generation"].clone(),
+            NOT_NEGATIVE,
+        ));
     }
     errors.extend(labels(&metadata["labels"], &path.child("labels")));
     errors.extend(annotations(&metadata["annotations"], &path.child("annotations")));
@@ -111,7 +115,11 @@ fn owner_references(list: &Value, path: &Path) -> Vec<FieldError> {
             }
         }
         if (text(&reference["apiVersion"]), text(&reference["kind"])) == ("v1", "Event") {
-            errors.push(FieldError::invalid(&at, reference.clone(), "/v1, Kind=Event is disallowed from being an owner"));
+            errors.push(FieldError::invalid(
+                &at,
+                reference.clone(),
+                "/v1, Kind=Event is disallowed from being an owner",
+            ));
         }
         if !flag(&reference["controller"]) {
             continue;
@@ -174,11 +182,13 @@ pub fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
         let detail = "must not be decremented";
         errors.push(FieldError::invalid(&path.child("generation"), new["generation"].clone(), detail));
     }
-    let fixed = ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    let fixed =
+        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
     errors.extend(fixed.iter().filter_map(|field| {
         // The server itself sets the deletion fields of an object that was not being deleted.
         let first_deletion = field.starts_with("deletion") && !present(&old["deletionTimestamp"]);
-        let shorter_grace = *field == "deletionGracePeriodSeconds" && new[*field].as_i64() < old[*field].as_i64();
+        let shorter_grace =
+            *field == "deletionGracePeriodSeconds" && new[*field].as_i64() < old[*field].as_i64();
         if first_deletion || shorter_grace {
             return None;
         }
@@ -192,7 +202,8 @@ fn late_finalizers(new: &Value, old: &Value, path: &Path) -> Vec<FieldError> {
         return Vec::new();
     }
     let before = walk::texts(&old["finalizers"]);
-    let added: Vec<&str> = walk::texts(&new["finalizers"]).into_iter().filter(|name| !before.contains(name)).collect();
+    let added: Vec<&str> =
+        walk::texts(&new["finalizers"]).into_iter().filter(|name| !before.contains(name)).collect();
     if added.is_empty() {
         return Vec::new();
     }
@@ -203,3 +214,5 @@ fn late_finalizers(new: &Value, old: &Value, path: &Path) -> Vec<FieldError> {
     vec![FieldError::forbidden(path, detail)]
 }
 
+#[cfg(test)]
+mod tests;

@@ -98,8 +98,10 @@ struct DeploymentDefaults {
     deadline: i64,
 }
 
-const V1BETA2: DeploymentDefaults = DeploymentDefaults { derives: false, step: None, history: 10, deadline: 600 };
-const V1BETA1: DeploymentDefaults = DeploymentDefaults { derives: true, step: None, history: 2, deadline: 600 };
+const V1BETA2: DeploymentDefaults =
+    DeploymentDefaults { derives: false, step: None, history: 10, deadline: 600 };
+const V1BETA1: DeploymentDefaults =
+    DeploymentDefaults { derives: true, step: None, history: 2, deadline: 600 };
 const EXTENSIONS: DeploymentDefaults =
     DeploymentDefaults { derives: true, step: Some(1), history: UNLIMITED, deadline: UNLIMITED };
 
@@ -126,3 +128,5 @@ fn deployment(object: &mut Object, defaults: &DeploymentDefaults) {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -13,3 +13,5 @@ mod warnings;
 pub use qos::qos;
 pub use warnings::warnings;
 
+#[cfg(test)]
+mod tests;

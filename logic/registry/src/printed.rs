@@ -27,4 +27,5 @@ pub const AGE: Column = Column::text(
 pub const CONTAINERS: Column = Column::text("Containers", "Names of each container in the template.").wide();
 
 /// Images of a template's containers.
-pub const IMAGES: Column = Column::text("Images", "Images referenced by each container in the template.").wide();
+pub const IMAGES: Column =
+    Column::text("Images", "Images referenced by each container in the template.").wide();

@@ -94,6 +94,9 @@ mod tests {
     #[test]
     fn a_negative_scale_is_refused() {
         let errors = from_scale(&json!({"spec": {"replicas": -1}}), &deployment()).unwrap_err();
-        assert_eq!(errors[0].to_string(), "spec.replicas: Invalid value: -1: must be greater than or equal to 0");
+        assert_eq!(
+            errors[0].to_string(),
+            "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+        );
     }
 }

@@ -17,7 +17,7 @@ pub fn create_with_status(object: &mut Object) {
 pub fn update_with_status(new: &mut Object, old: &Object) {
     metadata::carry(new, old);
     keep(new, old, "status");
-    count_generation(new, old, &["spec"]);
+    count_generation(new, old, &["/spec"]);
 }
 
 /// Keeps everything but metadata and status.
@@ -31,9 +31,9 @@ pub fn keep(new: &mut Object, old: &Object, name: &str) {
     walk::put(new, name, old[name].clone());
 }
 
-/// The old generation, one more when any of the members differs.
-pub fn count_generation(new: &mut Object, old: &Object, members: &[&str]) {
-    let changed = members.iter().any(|name| new[*name] != old[*name]);
+/// The old generation, one more when anything at the JSON pointers differs.
+pub fn count_generation(new: &mut Object, old: &Object, pointers: &[&str]) {
+    let changed = pointers.iter().any(|pointer| new.pointer(pointer) != old.pointer(pointer));
     let deleted = meta::deletion_timestamp(new).is_some() && meta::deletion_timestamp(old).is_none();
     meta::set_generation(new, meta::generation(old) + i64::from(changed || deleted));
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 /// The kind of a manifest.
 pub fn kind_of(manifest: &Object) -> (&'static Kind, Option<&'static OlderVersion>) {
-    let (group, version) = kelson_machinery::meta::split_api_version(manifest["apiVersion"].as_str().unwrap());
+    let (group, version) =
+        kelson_machinery::meta::split_api_version(manifest["apiVersion"].as_str().unwrap());
     by_kind(group, version, manifest["kind"].as_str().unwrap()).expect("the kind is declared")
 }
 
@@ -29,8 +30,11 @@ pub fn create(manifest: Value) -> (Object, Vec<String>) {
 }
 
 /// What an update makes of a manifest over a stored object.
-pub fn update(old: &Object, manifest: Value) -> (Object, Vec<String>) {
+pub fn update(old: &Object, mut manifest: Value) -> (Object, Vec<String>) {
     let (kind, _) = kind_of(&manifest);
+    if manifest["metadata"]["namespace"].is_null() && kind.namespaced {
+        manifest["metadata"]["namespace"] = json!("default");
+    }
     let mut object = (kind.decode)(manifest).unwrap().object;
     (kind.default)(&mut object);
     (kind.prepare_update)(&mut object, old);
@@ -77,7 +81,8 @@ fn manifests() -> Vec<Value> {
 
 #[test]
 fn every_kind_has_a_manifest_here() {
-    let tried: BTreeSet<String> = manifests().iter().map(|manifest| kind_of(manifest).0.kind.to_owned()).collect();
+    let tried: BTreeSet<String> =
+        manifests().iter().map(|manifest| kind_of(manifest).0.kind.to_owned()).collect();
     let all: BTreeSet<String> = kinds().iter().map(|kind| kind.kind.to_owned()).collect();
     assert_eq!(tried, all);
 }
@@ -176,8 +181,13 @@ fn every_selectable_field_selects_and_no_other() {
 
 #[test]
 fn nothing_panics_on_wild_objects() {
-    let wild = [Value::Null, json!([]), json!("x"), json!({"metadata": [], "spec": 1, "status": "s"}),
-        json!({"metadata": {"labels": 7, "ownerReferences": {}}, "spec": {"ports": {}, "template": [], "containers": [1]}})];
+    let wild = [
+        Value::Null,
+        json!([]),
+        json!("x"),
+        json!({"metadata": [], "spec": 1, "status": "s"}),
+        json!({"metadata": {"labels": 7, "ownerReferences": {}}, "spec": {"ports": {}, "template": [], "containers": [1]}}),
+    ];
     for kind in kinds() {
         for value in &wild {
             let _ = (kind.decode)(value.clone());
@@ -185,7 +195,8 @@ fn nothing_panics_on_wild_objects() {
             (kind.default)(&mut object);
             let mut object = value.clone();
             (kind.prepare_update)(&mut object, value);
-            let _ = ((kind.validate)(value), (kind.warnings)(value, None), (kind.validate_update)(value, value));
+            let _ =
+                ((kind.validate)(value), (kind.warnings)(value, None), (kind.validate_update)(value, value));
         }
     }
 }
@@ -195,7 +206,10 @@ fn names_resolve_in_every_version() {
     let (kind, older) = resolve("", "v1", "services").unwrap();
     assert_eq!((kind.kind, older.is_none()), ("Service", true));
     let (kind, older) = resolve("extensions", "v1beta1", "deployments").unwrap();
-    assert_eq!((kind.api_version(), older.unwrap().api_version()), ("apps/v1".to_owned(), "extensions/v1beta1".to_owned()));
+    assert_eq!(
+        (kind.api_version(), older.unwrap().api_version()),
+        ("apps/v1".to_owned(), "extensions/v1beta1".to_owned())
+    );
     assert!(by_kind("events.k8s.io", "v1", "Event").unwrap().1.is_some());
     assert!(resolve("", "v1", "deployments").is_none());
     assert!(by_kind("apps", "v1beta1", "ReplicaSet").is_none());

@@ -62,7 +62,9 @@ fn expression(term: &Value, at: &Path, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::forbidden(&values, detail));
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        _ => errors.push(FieldError::invalid(&at.child("operator"), operator, "not a valid selector operator")),
+        _ => {
+            errors.push(FieldError::invalid(&at.child("operator"), operator, "not a valid selector operator"))
+        }
     }
     let key = text(&term["key"]);
     errors.extend(checked(&at.child("key"), key, names::qualified_name(key)));
@@ -105,7 +107,11 @@ fn matches_selector(spec: &Value, at: &Path, errors: &mut Vec<FieldError>) {
 pub fn int_or_percent(value: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     match value {
         Value::String(percent) if names::percent(percent).is_err() => {
-            errors.push(FieldError::invalid(at, percent.as_str(), "must be an integer or percentage (e.g '5%%')"));
+            errors.push(FieldError::invalid(
+                at,
+                percent.as_str(),
+                "must be an integer or percentage (e.g '5%%')",
+            ));
         }
         Value::Number(_) if int(value) < 0 => {
             errors.push(FieldError::invalid(at, int(value), NOT_NEGATIVE));

@@ -1,7 +1,7 @@
 //! Node ports and the health check's node port (A6; upstream: initNodePorts, updateNodePorts).
 
-use super::pick::Picker;
 use super::invalid;
+use super::pick::Picker;
 use crate::kinds::service::{needs_health_check, node_ports};
 use crate::walk::{self, flag, int, items, items_mut, text};
 use kelson_machinery::field::{FieldError, Path};
@@ -87,7 +87,8 @@ fn update(spec: &mut Value, name: &str, picker: &mut Picker<'_>) -> Result<(), S
 
 fn take(number: i64, index: usize, name: &str, picker: &mut Picker<'_>) -> Result<i64, Status> {
     let (first, last) = picker.ranges().node_ports;
-    let outside = || format!("provided port is not in the valid range. The range of valid ports is {first}-{last}");
+    let outside =
+        || format!("provided port is not in the valid range. The range of valid ports is {first}-{last}");
     let taken = u16::try_from(number).map_err(|_| outside()).and_then(|number| picker.take_port(number));
     taken.map(i64::from).map_err(|why| {
         let at = Path::new("spec.ports").index(index).child("nodePort");
@@ -107,9 +108,9 @@ fn health_check(spec: &mut Value, picker: &mut Picker<'_>) -> Result<(), Status>
     }
     let asked = int(&spec["healthCheckNodePort"]);
     let port = match u16::try_from(asked) {
-        Ok(0) => picker.any_port().map_err(|why| {
-            Status::internal(&format!("failed to allocate a HealthCheck NodePort: {why}"))
-        })?,
+        Ok(0) => picker
+            .any_port()
+            .map_err(|why| Status::internal(&format!("failed to allocate a HealthCheck NodePort: {why}")))?,
         Ok(port) => picker.take_port(port).map_err(|why| health_refused(asked, &why))?,
         Err(_) => return Err(health_refused(asked, "provided port is not in the valid range")),
     };

@@ -29,10 +29,14 @@ impl std::fmt::Display for RangesError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotACidr(text) => write!(f, "service CIDR {text:?} is not a network such as 10.96.0.0/16"),
-            Self::TooWide(text) => write!(f, "service CIDR {text}: shortest allowed prefix length for service CIDR is 64"),
+            Self::TooWide(text) => {
+                write!(f, "service CIDR {text}: shortest allowed prefix length for service CIDR is 64")
+            }
             Self::TooNarrow(text) => write!(f, "service CIDR {text} has no address to hand out"),
             Self::Families => f.write_str("service CIDRs must be one, or two of different IP families"),
-            Self::Ports(first, last) => write!(f, "node port range {first}-{last} is empty or starts at zero"),
+            Self::Ports(first, last) => {
+                write!(f, "node port range {first}-{last} is empty or starts at zero")
+            }
         }
     }
 }
@@ -51,7 +55,8 @@ pub struct Ranges {
 impl Ranges {
     /// From `10.96.0.0/16[,fd00::/112]` and a port range.
     pub fn parse(cidrs: &str, node_ports: (u16, u16)) -> Result<Self, RangesError> {
-        let service_cidrs: Vec<Cidr> = cidrs.split(',').map(|text| Cidr::parse(text.trim())).collect::<Result<_, _>>()?;
+        let service_cidrs: Vec<Cidr> =
+            cidrs.split(',').map(|text| Cidr::parse(text.trim())).collect::<Result<_, _>>()?;
         let distinct = match service_cidrs.as_slice() {
             [_] => true,
             [one, two] => one.is_ipv6() != two.is_ipv6(),
@@ -161,7 +166,13 @@ fn number(address: IpAddr) -> u128 {
 }
 
 /// KEP-3070 and KEP-3668: the static band is min(max(16, size/step), most) wide, none in ranges below 16.
-fn bands(first: u128, last: u128, size: u128, step: u128, most: u128) -> (RangeInclusive<u128>, RangeInclusive<u128>) {
+fn bands(
+    first: u128,
+    last: u128,
+    size: u128,
+    step: u128,
+    most: u128,
+) -> (RangeInclusive<u128>, RangeInclusive<u128>) {
     let offset = if size < 16 { 0 } else { (size / step).clamp(16, most) };
     let start = (first + offset).min(last + 1);
     (RangeInclusive::new(first, start - 1), RangeInclusive::new(start, last))

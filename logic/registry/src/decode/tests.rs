@@ -76,7 +76,8 @@ fn depth_is_bounded() {
     for _ in 0..200 {
         deep = json!({"a": deep});
     }
-    let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"managedFields": [{"fieldsV1": deep}]}});
+    let manifest =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"managedFields": [{"fieldsV1": deep}]}});
     let (kind, _) = kind_of(&manifest);
     let error = (kind.decode)(manifest).unwrap_err();
     assert_eq!(error.cause, "json: exceeded max depth");
@@ -91,9 +92,17 @@ fn null_is_the_zero_value() {
 
 #[test]
 fn empty_values_go_where_go_leaves_them_out() {
-    check(service(json!({"clusterIP": "", "ports": [{"port": 80, "nodePort": 0}]})), "/spec", json!({"ports": [{"port": 80}]}));
+    check(
+        service(json!({"clusterIP": "", "ports": [{"port": 80, "nodePort": 0}]})),
+        "/spec",
+        json!({"ports": [{"port": 80}]}),
+    );
     check(service(json!({"selector": {}, "externalIPs": []})), "/spec", json!({}));
-    check(deployment(json!({"name": "c", "securityContext": {}})), "/spec/template/spec/containers/0", json!({"name": "c", "securityContext": {}}));
+    check(
+        deployment(json!({"name": "c", "securityContext": {}})),
+        "/spec/template/spec/containers/0",
+        json!({"name": "c", "securityContext": {}}),
+    );
     let scaled = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": {"replicas": 0}});
     check(scaled, "/spec/replicas", json!(0));
 }

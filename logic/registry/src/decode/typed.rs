@@ -3,6 +3,8 @@
 //!
 //! Invariant: visits each value once, at most `DEPTH_MAX` deep. It decides nothing about values but their types.
 
+use super::absent::is_absent;
+use super::go::{go_type, json_name};
 use super::{DEPTH_MAX, UNKNOWN_MAX};
 use kelson_machinery::quantity;
 use serde::de::value::BorrowedStrDeserializer;
@@ -75,6 +77,14 @@ impl Place<'_> {
         path
     }
 
+    /// The field's name, if this is the value of a field.
+    fn field(&self) -> &str {
+        match self.step {
+            Step::Field(name) => name,
+            _ => "",
+        }
+    }
+
     fn remember_unknown(&self, name: &str) {
         let mut unknown = self.unknown.borrow_mut();
         if unknown.len() < UNKNOWN_MAX {
@@ -89,7 +99,10 @@ impl Place<'_> {
         if path.is_empty() {
             return Cause(format!("json: cannot unmarshal {value} into Go value of type {go}"));
         }
-        Cause(format!("json: cannot unmarshal {value} into Go struct field {}.{path} of type {go}", self.owner))
+        Cause(format!(
+            "json: cannot unmarshal {value} into Go struct field {}.{path} of type {go}",
+            self.owner
+        ))
     }
 }
 
@@ -98,53 +111,6 @@ fn push_name(path: &mut String, name: &str) {
         path.push('.');
     }
     path.push_str(name);
-}
-
-/// What Go's decoder calls a JSON value in its messages.
-pub fn json_name(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "bool".to_owned(),
-        Value::Number(_) => "number".to_owned(),
-        Value::String(_) => "string".to_owned(),
-        Value::Array(_) => "array".to_owned(),
-        Value::Object(_) => "object".to_owned(),
-    }
-}
-
-/// A Rust type as Go names it: `Vec<…::core::v1::container::Container>` is `[]v1.Container`. Only for messages.
-pub fn go_type(rust: &str) -> String {
-    let inside = |prefix: &str| rust.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('>'));
-    if let Some(inner) = inside("core::option::Option<").or_else(|| inside("alloc::boxed::Box<")) {
-        return go_type(inner);
-    }
-    if let Some(inner) = inside("alloc::vec::Vec<") {
-        return format!("[]{}", go_type(inner));
-    }
-    if let Some((key, value)) =
-        inside("alloc::collections::btree::map::BTreeMap<").and_then(|inner| inner.split_once(", "))
-    {
-        return format!("map[{}]{}", go_type(key), go_type(value));
-    }
-    go_name(rust)
-}
-
-fn go_name(rust: &str) -> String {
-    match rust {
-        "alloc::string::String" => return "string".to_owned(),
-        "i32" => return "int32".to_owned(),
-        "i64" => return "int64".to_owned(),
-        "f64" => return "float64".to_owned(),
-        "k8s_openapi::ByteString" | "k8s_openapi::byte_string::ByteString" => return "[]uint8".to_owned(),
-        _ => {}
-    }
-    let mut parts = rust.rsplit("::");
-    let name = parts.next().unwrap_or(rust);
-    let _module = parts.next();
-    match parts.next() {
-        Some(package) => format!("{package}.{name}"),
-        None => name.to_owned(),
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -164,7 +130,13 @@ impl<'a, 'p> Reader<'a, 'p> {
         Err(self.place.mismatch(if sized { &value } else { value.split(' ').next().unwrap_or("") }, go))
     }
 
-    fn integer<V>(&self, min: i64, max: i64, go: &str, visit: impl FnOnce(i64) -> Result<V, Cause>) -> Result<V, Cause> {
+    fn integer<V>(
+        &self,
+        min: i64,
+        max: i64,
+        go: &str,
+        visit: impl FnOnce(i64) -> Result<V, Cause>,
+    ) -> Result<V, Cause> {
         match self.value.as_i64().or(self.value.is_null().then_some(0)) {
             Some(number) if (min..=max).contains(&number) => visit(number),
             _ => self.mismatch(go),
@@ -186,88 +158,29 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
-    fn fields<V: Visitor<'a>>(self, owner: &'p str, known: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Cause> {
+    fn fields<V: Visitor<'a>>(
+        self,
+        owner: &'p str,
+        known: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Cause> {
         let depth = self.deeper()?;
         let fields = match self.value {
             Value::Object(fields) => Some(fields),
             Value::Null => None,
             _ => return self.mismatch(&go_type(std::any::type_name::<V::Value>())),
         };
-        let walk = Fields { entries: fields.into_iter().flatten(), pending: None, place: self.place, owner, known, depth };
+        let walk = Fields {
+            entries: fields.into_iter().flatten(),
+            pending: None,
+            place: self.place,
+            owner,
+            known,
+            depth,
+        };
         visitor.visit_map(walk)
     }
 }
-
-/// What an optional field treats as absent: null, and what Go's `omitempty` would not write back.
-fn is_absent(value: &Value, place: &Place<'_>, rust: &str) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty() && rust.contains("BTreeMap<"),
-        Value::String(text) => text.is_empty() && !is_kept(KEPT_STRINGS, place),
-        Value::Bool(false) => is_kept(DROPPED_FALSE, place),
-        Value::Number(number) => number.as_i64() == Some(0) && is_kept(DROPPED_ZEROS, place),
-        Value::Bool(true) => false,
-    }
-}
-
-fn is_kept(table: &[(&str, &str)], place: &Place<'_>) -> bool {
-    let Step::Field(name) = place.step else { return false };
-    table.iter().any(|(owner, field)| *field == name && (*owner == place.owner || *owner == "*"))
-}
-
-/// Strings that are pointers in Go, so that an empty one is not the same as none.
-const KEPT_STRINGS: &[(&str, &str)] = &[
-    ("*", "storageClassName"),
-    ("EndpointPort", "name"),
-    ("EndpointPort", "appProtocol"),
-    ("ServicePort", "appProtocol"),
-    ("Endpoint", "hostname"),
-    ("Endpoint", "nodeName"),
-    ("LeaseSpec", "holderIdentity"),
-    ("GRPCAction", "service"),
-    ("HostPathVolumeSource", "type"),
-];
-
-/// Booleans that are plain in Go: false is not written back.
-const DROPPED_FALSE: &[(&str, &str)] = &[
-    ("PodSpec", "hostNetwork"),
-    ("PodSpec", "hostPID"),
-    ("PodSpec", "hostIPC"),
-    ("Container", "stdin"),
-    ("Container", "stdinOnce"),
-    ("Container", "tty"),
-    ("EphemeralContainer", "stdin"),
-    ("EphemeralContainer", "stdinOnce"),
-    ("EphemeralContainer", "tty"),
-    ("VolumeMount", "readOnly"),
-    ("PersistentVolumeClaimVolumeSource", "readOnly"),
-    ("NodeSpec", "unschedulable"),
-    ("DeploymentSpec", "paused"),
-    ("ServiceSpec", "publishNotReadyAddresses"),
-];
-
-/// Numbers that are plain in Go: zero is not written back.
-const DROPPED_ZEROS: &[(&str, &str)] = &[
-    ("ServicePort", "nodePort"),
-    ("ServiceSpec", "healthCheckNodePort"),
-    ("ContainerPort", "hostPort"),
-    ("*", "minReadySeconds"),
-    ("*", "observedGeneration"),
-    ("ObjectMeta", "generation"),
-    ("Event", "count"),
-    ("Probe", "initialDelaySeconds"),
-    ("Probe", "timeoutSeconds"),
-    ("Probe", "periodSeconds"),
-    ("Probe", "successThreshold"),
-    ("Probe", "failureThreshold"),
-    ("DeploymentStatus", "replicas"),
-    ("*", "updatedReplicas"),
-    ("*", "readyReplicas"),
-    ("*", "availableReplicas"),
-    ("*", "unavailableReplicas"),
-    ("*", "fullyLabeledReplicas"),
-];
 
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty, $go:literal;)*) => {$(
@@ -346,11 +259,19 @@ impl<'a> de::Deserializer<'a> for Reader<'a, '_> {
     fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Cause> {
         let rust = std::any::type_name::<V::Value>();
         // Byte strings ask for an option themselves; an empty one is a value there.
-        let absent = if rust.ends_with("ByteString") { self.value.is_null() } else { is_absent(self.value, self.place, rust) };
+        let absent = if rust.ends_with("ByteString") {
+            self.value.is_null()
+        } else {
+            is_absent(self.value, self.place.owner, self.place.field(), rust)
+        };
         if absent { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Cause> {
+    fn deserialize_newtype_struct<V: Visitor<'a>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Cause> {
         match name {
             "Quantity" => read_quantity(&self, visitor),
             "Time" | "MicroTime" => read_time(self, visitor),
@@ -422,7 +343,11 @@ const NOT_A_QUANTITY: &str =
 
 fn read_time<'a, V: Visitor<'a>>(reader: Reader<'a, '_>, visitor: V) -> Result<V::Value, Cause> {
     let Value::String(text) = reader.value else { return reader.mismatch("string") };
-    let failed = |_| Cause(format!("parsing time \"\\\"{text}\\\"\" as \"\\\"2006-01-02T15:04:05Z07:00\\\"\": cannot parse \"{text}\" as \"2006\""));
+    let failed = |_| {
+        Cause(format!(
+            "parsing time \"\\\"{text}\\\"\" as \"\\\"2006-01-02T15:04:05Z07:00\\\"\": cannot parse \"{text}\" as \"2006\""
+        ))
+    };
     visitor.visit_newtype_struct(BorrowedStrDeserializer::<Cause>::new(text)).map_err(failed)
 }
 
@@ -449,7 +374,8 @@ impl<'a> SeqAccess<'a> for Items<'a, '_> {
     fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Cause> {
         let Some((index, value)) = self.items.next() else { return Ok(None) };
         let Place { owner, unknown, .. } = self.place;
-        let place = Place { parent: Some(self.place), step: Step::Index(index), owner, depth: self.depth, unknown };
+        let place =
+            Place { parent: Some(self.place), step: Step::Index(index), owner, depth: self.depth, unknown };
         read_seed(seed, value, &place).map(Some)
     }
 }
@@ -476,7 +402,8 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<T::Value, Cause> {
-        let (key, value) = self.pending.take().ok_or_else(|| Cause("json: value without a key".to_owned()))?;
+        let (key, value) =
+            self.pending.take().ok_or_else(|| Cause("json: value without a key".to_owned()))?;
         let place = Place {
             parent: Some(self.place),
             step: if self.known.is_some() { Step::Field(key) } else { Step::Key(key) },
@@ -489,6 +416,10 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
 }
 
 /// The place lives on this frame while the value below it, which outlives it, is read.
-fn read_seed<'a, T: DeserializeSeed<'a>>(seed: T, value: &'a Value, place: &Place<'_>) -> Result<T::Value, Cause> {
+fn read_seed<'a, T: DeserializeSeed<'a>>(
+    seed: T,
+    value: &'a Value,
+    place: &Place<'_>,
+) -> Result<T::Value, Cause> {
     seed.deserialize(Reader { value, place })
 }

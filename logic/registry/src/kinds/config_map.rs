@@ -73,7 +73,9 @@ pub fn frozen(new: &Object, old: &Object, fields: &[&str]) -> Vec<FieldError> {
         unset.then(|| FieldError::forbidden(&Path::new("immutable"), detail)).into_iter().collect();
     for field in fields {
         let path = Path::new(*field);
-        errors.extend(immutable(&new[*field], &old[*field], &path).map(|_| FieldError::forbidden(&path, detail)));
+        errors.extend(
+            immutable(&new[*field], &old[*field], &path).map(|_| FieldError::forbidden(&path, detail)),
+        );
     }
     errors
 }

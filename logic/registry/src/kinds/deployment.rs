@@ -34,7 +34,11 @@ pub const KIND: Kind = Kind {
     cells: print,
     default,
     prepare_create: strategy::create_with_status,
-    prepare_update: strategy::update_with_status,
+    prepare_update: |new, old| {
+        strategy::update_with_status(new, old);
+        // Annotations hold the change cause, which the controller copies.
+        strategy::count_generation(new, old, &["/spec", "/metadata/annotations"]);
+    },
     validate,
     validate_update,
     validate_status_update,
@@ -103,7 +107,9 @@ fn validate_strategy(strategy: &Value, path: &Path, errors: &mut Vec<FieldError>
         }
         "Recreate" => {}
         "RollingUpdate" => validate_rolling(rolling, &at, errors),
-        other => errors.push(FieldError::not_supported(&path.child("type"), other, ["Recreate", "RollingUpdate"])),
+        other => {
+            errors.push(FieldError::not_supported(&path.child("type"), other, ["Recreate", "RollingUpdate"]))
+        }
     }
 }
 

@@ -18,8 +18,14 @@ use serde_json::{Value, json};
 pub const KIND: Kind = Kind {
     columns: &[
         NAME,
-        Column::text("AddressType", "addressType specifies the type of address carried by this EndpointSlice."),
-        Column::text("Ports", "ports specifies the list of network ports exposed by each endpoint in this slice."),
+        Column::text(
+            "AddressType",
+            "addressType specifies the type of address carried by this EndpointSlice.",
+        ),
+        Column::text(
+            "Ports",
+            "ports specifies the list of network ports exposed by each endpoint in this slice.",
+        ),
         Column::text("Endpoints", "endpoints is a list of unique endpoints in this slice."),
         AGE,
     ],
@@ -28,7 +34,7 @@ pub const KIND: Kind = Kind {
     prepare_create: |slice| meta::set_generation(slice, 1),
     prepare_update: |new, old| {
         metadata::carry(new, old);
-        strategy::count_generation(new, old, &["addressType", "endpoints", "ports"]);
+        strategy::count_generation(new, old, &["/addressType", "/endpoints", "/ports", "/metadata/labels"]);
     },
     validate,
     validate_update,

@@ -16,7 +16,14 @@ use serde_json::Value;
 
 pub const KIND: Kind = Kind {
     short_names: &["ep"],
-    columns: &[NAME, Column::text("Endpoints", "The set of all endpoints is the union of all subsets. Addresses are placed into subsets according to the IPs they share."), AGE],
+    columns: &[
+        NAME,
+        Column::text(
+            "Endpoints",
+            "The set of all endpoints is the union of all subsets. Addresses are placed into subsets according to the IPs they share.",
+        ),
+        AGE,
+    ],
     cells: print,
     default: |endpoints| {
         items_mut(endpoints, "subsets").for_each(|subset| {

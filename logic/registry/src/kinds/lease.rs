@@ -13,7 +13,11 @@ use kelson_machinery::field::{FieldError, Path};
 use serde_json::Value;
 
 pub const KIND: Kind = Kind {
-    columns: &[NAME, Column::text("Holder", "holderIdentity contains the identity of the holder of a current lease."), AGE],
+    columns: &[
+        NAME,
+        Column::text("Holder", "holderIdentity contains the identity of the holder of a current lease."),
+        AGE,
+    ],
     cells: print,
     validate,
     create_on_update: true,
@@ -30,7 +34,11 @@ fn validate(lease: &Object) -> Vec<FieldError> {
     let mut errors = metadata::namespaced(lease);
     let (spec, path) = (&lease["spec"], Path::new("spec"));
     if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|seconds| *seconds <= 0) {
-        errors.push(FieldError::invalid(&path.child("leaseDurationSeconds"), seconds, "must be greater than 0"));
+        errors.push(FieldError::invalid(
+            &path.child("leaseDurationSeconds"),
+            seconds,
+            "must be greater than 0",
+        ));
     }
     if let Some(count) = spec["leaseTransitions"].as_i64().filter(|count| *count < 0) {
         errors.push(FieldError::invalid(&path.child("leaseTransitions"), count, metadata::NOT_NEGATIVE));

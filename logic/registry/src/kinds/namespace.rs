@@ -52,10 +52,10 @@ fn prepare_create(namespace: &mut Object) {
     walk::put(namespace, "status", json!({"phase": "Active"}));
     let spec = walk::object(namespace, "spec");
     walk::default_to(spec, "finalizers", json!([]));
-    if let Some(finalizers) = member(spec, "finalizers").and_then(Value::as_array_mut) {
-        if !finalizers.contains(&json!("kubernetes")) {
-            finalizers.push(json!("kubernetes"));
-        }
+    if let Some(finalizers) = member(spec, "finalizers").and_then(Value::as_array_mut)
+        && !finalizers.contains(&json!("kubernetes"))
+    {
+        finalizers.push(json!("kubernetes"));
     }
 }
 
@@ -66,4 +66,3 @@ fn prepare_update(new: &mut Object, old: &Object) {
     let finalizers = old["spec"]["finalizers"].clone();
     walk::put(walk::object(new, "spec"), "finalizers", finalizers);
 }
-

@@ -64,7 +64,8 @@ fn print(node: &Object, now: Timestamp) -> Vec<Value> {
 }
 
 fn condition(node: &Object) -> String {
-    let ready = items(&node["status"]["conditions"]).iter().find(|condition| text(&condition["type"]) == "Ready");
+    let ready =
+        items(&node["status"]["conditions"]).iter().find(|condition| text(&condition["type"]) == "Ready");
     let word = match ready.map(|condition| text(&condition["status"])) {
         Some("True") => "Ready",
         Some(_) => "NotReady",

@@ -123,3 +123,6 @@ fn select(pod: &Object, field: &str) -> Option<String> {
     };
     Some(text(value).to_owned())
 }
+
+#[cfg(test)]
+mod tests;

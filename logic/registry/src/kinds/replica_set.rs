@@ -86,7 +86,9 @@ fn validate_status_update(new: &Object, old: &Object) -> Vec<FieldError> {
     let mut errors = metadata::validate_update(new, old);
     let (status, path) = (&new["status"], Path::new("status"));
     let replicas = int(&status["replicas"]);
-    for field in ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"] {
+    for field in
+        ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"]
+    {
         workload::not_negative(status, field, &path, &mut errors);
     }
     for field in ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"] {
@@ -98,7 +100,11 @@ fn validate_status_update(new: &Object, old: &Object) -> Vec<FieldError> {
     }
     if int(&status["availableReplicas"]) > int(&status["readyReplicas"]) {
         let detail = "cannot be greater than readyReplicas";
-        errors.push(FieldError::invalid(&path.child("availableReplicas"), int(&status["availableReplicas"]), detail));
+        errors.push(FieldError::invalid(
+            &path.child("availableReplicas"),
+            int(&status["availableReplicas"]),
+            detail,
+        ));
     }
     errors
 }

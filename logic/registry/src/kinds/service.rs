@@ -26,11 +26,21 @@ pub const KIND: Kind = Kind {
     columns: &[
         NAME,
         Column::text("Type", "type determines how the Service is exposed."),
-        Column::text("Cluster-IP", "clusterIP is the IP address of the service and is usually assigned randomly."),
-        Column::text("External-IP", "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service."),
+        Column::text(
+            "Cluster-IP",
+            "clusterIP is the IP address of the service and is usually assigned randomly.",
+        ),
+        Column::text(
+            "External-IP",
+            "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service.",
+        ),
         Column::text("Port(s)", "The list of ports that are exposed by this service."),
         AGE,
-        Column::text("Selector", "Route service traffic to pods with label keys and values matching this selector.").wide(),
+        Column::text(
+            "Selector",
+            "Route service traffic to pods with label keys and values matching this selector.",
+        )
+        .wide(),
     ],
     cells: print::cells,
     default: defaults::service,
@@ -61,3 +71,6 @@ fn select(service: &Object, field: &str) -> Option<String> {
     };
     Some(text(value).to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,10 @@ pub const KIND: Kind = Kind {
     subresources: &[Subresource::Token],
     columns: &[
         NAME,
-        Column::text("Secrets", "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount are allowed to use."),
+        Column::text(
+            "Secrets",
+            "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount are allowed to use.",
+        ),
         AGE,
     ],
     cells: print,

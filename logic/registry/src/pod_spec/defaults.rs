@@ -96,7 +96,9 @@ fn env_source(variable: &mut Value) {
 }
 
 fn probe(probe: &mut Value) {
-    for (field, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (field, value) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
         default_to(probe, field, value);
     }
     if let Some(get) = member(probe, "httpGet") {
@@ -182,8 +184,13 @@ pub fn admission(spec: &mut Value) {
 
 fn tolerate(spec: &mut Value, key: &str) {
     let covered = items(&spec["tolerations"]).iter().any(|toleration| {
-        ["", key].contains(&text(&toleration["key"])) && ["", "NoExecute"].contains(&text(&toleration["effect"]))
+        ["", key].contains(&text(&toleration["key"]))
+            && ["", "NoExecute"].contains(&text(&toleration["effect"]))
     });
-    let Some(tolerations) = member(spec, "tolerations").and_then(Value::as_array_mut).filter(|_| !covered) else { return };
-    tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+    let Some(tolerations) = member(spec, "tolerations").and_then(Value::as_array_mut).filter(|_| !covered)
+    else {
+        return;
+    };
+    tolerations
+        .push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
 }

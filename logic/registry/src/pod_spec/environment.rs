@@ -74,7 +74,9 @@ fn field_reference(reference: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     let subscript = ["metadata.labels['", "metadata.annotations['"];
     if path.is_empty() {
         errors.push(FieldError::required(&at.child("fieldPath"), ""));
-    } else if !FIELDS.contains(&path) && !subscript.iter().any(|start| path.starts_with(start) && path.ends_with("']")) {
+    } else if !FIELDS.contains(&path)
+        && !subscript.iter().any(|start| path.starts_with(start) && path.ends_with("']"))
+    {
         errors.push(FieldError::not_supported(&at.child("fieldPath"), path, FIELDS));
     }
 }
@@ -111,7 +113,9 @@ fn from(source: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     for name in given {
         match text(&source[name]["name"]) {
             "" => errors.push(FieldError::required(&at.child(name).child("name"), "")),
-            given => errors.extend(checked(&at.child(name).child("name"), given, names::dns1123_subdomain(given))),
+            given => {
+                errors.extend(checked(&at.child(name).child("name"), given, names::dns1123_subdomain(given)))
+            }
         }
     }
 }

@@ -25,7 +25,9 @@ pub fn validate(container: &Value, at: &Path, plain_init: bool, errors: &mut Vec
     if container["lifecycle"].is_object() && plain_init {
         errors.push(FieldError::forbidden(&at.child("lifecycle"), NOT_FOR_INIT));
     } else {
-        for hook in ["postStart", "preStop"].into_iter().filter(|hook| !container["lifecycle"][*hook].is_null()) {
+        for hook in
+            ["postStart", "preStop"].into_iter().filter(|hook| !container["lifecycle"][*hook].is_null())
+        {
             handler(&container["lifecycle"][hook], &at.child("lifecycle").child(hook), errors);
         }
     }
@@ -42,7 +44,11 @@ fn probe(probe: &Value, at: &Path, once: bool, errors: &mut Vec<FieldError>) {
         }
     }
     if let Some(grace) = probe["terminationGracePeriodSeconds"].as_i64().filter(|grace| *grace <= 0) {
-        errors.push(FieldError::invalid(&at.child("terminationGracePeriodSeconds"), grace, "must be greater than 0"));
+        errors.push(FieldError::invalid(
+            &at.child("terminationGracePeriodSeconds"),
+            grace,
+            "must be greater than 0",
+        ));
     }
     let threshold = int(&probe["successThreshold"]);
     if once && threshold != 1 {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// `Guaranteed`, `Burstable` or `BestEffort`, from a defaulted pod spec.
 pub fn qos(spec: &Value) -> &'static str {
     let lists = [&spec["containers"], &spec["initContainers"]];
-    let containers: Vec<&Value> = lists.into_iter().flat_map(|list| items(list)).collect();
+    let containers: Vec<&Value> = lists.into_iter().flat_map(items).collect();
     let mut totals = [BTreeMap::new(), BTreeMap::new()];
     let mut guaranteed = true;
     for container in &containers {
@@ -22,7 +22,8 @@ pub fn qos(spec: &Value) -> &'static str {
     if requests.is_empty() && limits.is_empty() {
         return "BestEffort";
     }
-    let equal = requests.len() == limits.len() && requests.iter().all(|(name, amount)| limits.get(name) == Some(amount));
+    let equal = requests.len() == limits.len()
+        && requests.iter().all(|(name, amount)| limits.get(name) == Some(amount));
     if guaranteed && equal { "Guaranteed" } else { "Burstable" }
 }
 

@@ -48,11 +48,19 @@ pub fn validate(spec: &Value, path: &Path) -> Vec<FieldError> {
 }
 
 /// Required, and one of the supported values.
-pub fn supported(value: &Value, field: &str, values: &[&'static str], path: &Path, errors: &mut Vec<FieldError>) {
+pub fn supported(
+    value: &Value,
+    field: &str,
+    values: &[&'static str],
+    path: &Path,
+    errors: &mut Vec<FieldError>,
+) {
     let at = path.child(field);
     match text(&value[field]) {
         "" => errors.push(FieldError::required(&at, "")),
-        given if !values.contains(&given) => errors.push(FieldError::not_supported(&at, given, values.iter().copied())),
+        given if !values.contains(&given) => {
+            errors.push(FieldError::not_supported(&at, given, values.iter().copied()))
+        }
         _ => {}
     }
 }
@@ -98,7 +106,8 @@ fn tolerations(list: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         if !key.is_empty() {
             errors.extend(checked(&at.child("key"), key, names::qualified_name(key)));
         } else if operator != "Exists" {
-            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let detail =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             errors.push(FieldError::invalid(&at.child("operator"), operator, detail));
         }
         if !toleration["tolerationSeconds"].is_null() && effect != "NoExecute" {
@@ -112,7 +121,9 @@ fn tolerations(list: &Value, path: &Path, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::invalid(&at, toleration.clone(), detail));
             }
             "Exists" => {}
-            other => errors.push(FieldError::not_supported(&at.child("operator"), other, ["Equal", "Exists"])),
+            other => {
+                errors.push(FieldError::not_supported(&at.child("operator"), other, ["Equal", "Exists"]))
+            }
         }
         if !effect.is_empty() && !EFFECTS.contains(&effect) {
             errors.push(FieldError::not_supported(&at.child("effect"), effect, EFFECTS));
@@ -153,7 +164,9 @@ fn searches(config: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid(path, config["searches"].clone(), detail));
     }
     if searches.join(" ").len() > SEARCH_CHARACTERS_MAX {
-        let detail = format!("must not have more than {SEARCH_CHARACTERS_MAX} characters (including spaces) in the search list");
+        let detail = format!(
+            "must not have more than {SEARCH_CHARACTERS_MAX} characters (including spaces) in the search list"
+        );
         errors.push(FieldError::invalid(path, config["searches"].clone(), detail));
     }
     for (index, search) in searches.iter().enumerate().filter(|(_, search)| **search != ".") {
@@ -168,7 +181,11 @@ fn host_aliases(list: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         let at = path.index(index);
         errors.extend(ip::validate(text(&alias["ip"]), &at.child("ip")));
         for (number, host) in texts(&alias["hostnames"]).into_iter().enumerate() {
-            errors.extend(checked(&at.child("hostnames").index(number), host, names::dns1123_subdomain(host)));
+            errors.extend(checked(
+                &at.child("hostnames").index(number),
+                host,
+                names::dns1123_subdomain(host),
+            ));
         }
     }
 }

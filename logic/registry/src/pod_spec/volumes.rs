@@ -64,7 +64,11 @@ fn source(name: &str, source: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     }
     match name {
         "hostPath" if text(&source["path"]).split('/').any(|part| part == "..") => {
-            errors.push(FieldError::invalid(&at.child("path"), text(&source["path"]), "must not contain '..'"));
+            errors.push(FieldError::invalid(
+                &at.child("path"),
+                text(&source["path"]),
+                "must not contain '..'",
+            ));
         }
         "emptyDir" => empty_dir(source, at, errors),
         _ => {}
@@ -74,7 +78,10 @@ fn source(name: &str, source: &Value, at: &Path, errors: &mut Vec<FieldError>) {
 fn empty_dir(source: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     let limit = Quantity::parse(text(&source["sizeLimit"]));
     if limit.is_ok_and(|limit| limit.is_negative()) {
-        errors.push(FieldError::forbidden(&at.child("sizeLimit"), "SizeLimit field must be a valid resource quantity"));
+        errors.push(FieldError::forbidden(
+            &at.child("sizeLimit"),
+            "SizeLimit field must be a valid resource quantity",
+        ));
     }
 }
 

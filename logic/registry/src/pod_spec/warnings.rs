@@ -32,7 +32,9 @@ fn duplicate_env(container: &Value, at: &Path, warnings: &mut Vec<String>) {
         if present(&variable["name"]) && !seen.insert(name) && !refers_to_itself {
             let at = at.child("env").index(index);
             let name = kelson_machinery::text::quote(name);
-            warnings.push(format!("{at}: hides previous definition of {name}, which may be dropped when using apply"));
+            warnings.push(format!(
+                "{at}: hides previous definition of {name}, which may be dropped when using apply"
+            ));
         }
     }
 }
@@ -40,7 +42,8 @@ fn duplicate_env(container: &Value, at: &Path, warnings: &mut Vec<String>) {
 fn duplicate_ports(container: &Value, at: &Path, warnings: &mut Vec<String>) {
     let mut seen: Vec<(i64, &str, i64, usize)> = Vec::new();
     for (index, port) in items(&container["ports"]).iter().enumerate() {
-        let (number, protocol, host) = (int(&port["containerPort"]), text(&port["protocol"]), int(&port["hostPort"]));
+        let (number, protocol, host) =
+            (int(&port["containerPort"]), text(&port["protocol"]), int(&port["hostPort"]));
         let twin = seen.iter().find(|other| (other.0, other.1, other.2) == (number, protocol, host));
         if let Some((.., first)) = twin {
             let (here, there) = (at.child("ports").index(index), at.child("ports").index(*first));

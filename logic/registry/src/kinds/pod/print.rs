@@ -80,7 +80,10 @@ impl<'a> Summary<'a> {
     fn run(&mut self, spec: &Value, status: &'a Value) {
         (self.restarts, self.last_restart) = (0, "");
         let inits = items(&status["initContainerStatuses"]);
-        inits.iter().filter(|container| is_named_sidecar(spec, container)).for_each(|c| self.count_restarts(c));
+        inits
+            .iter()
+            .filter(|container| is_named_sidecar(spec, container))
+            .for_each(|c| self.count_restarts(c));
         let mut running = false;
         for container in items(&status["containerStatuses"]).iter().rev() {
             self.count_restarts(container);

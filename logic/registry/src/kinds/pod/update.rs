@@ -42,7 +42,8 @@ pub fn validate(new: &Object, old: &Object) -> Vec<FieldError> {
 /// `/status` and `/ephemeralcontainers`: metadata rules only.
 pub fn validate_status(new: &Object, old: &Object) -> Vec<FieldError> {
     let mut errors = metadata::validate_update(new, old);
-    let (nominated, path) = (text(&new["status"]["nominatedNodeName"]), Path::new("status.nominatedNodeName"));
+    let (nominated, path) =
+        (text(&new["status"]["nominatedNodeName"]), Path::new("status.nominatedNodeName"));
     if !nominated.is_empty() {
         let verdict = kelson_machinery::names::dns1123_subdomain(nominated);
         errors.extend(metadata::checked(&path, nominated, verdict));
@@ -57,7 +58,11 @@ fn deadline(after: &Value, before: &Value, path: &Path, errors: &mut Vec<FieldEr
             errors.push(FieldError::invalid(&at, new, "must be less than or equal to previous value"));
         }
         (None, Some(_)) => {
-            errors.push(FieldError::invalid(&at, Value::Null, "must not update from a positive integer to nil value"));
+            errors.push(FieldError::invalid(
+                &at,
+                Value::Null,
+                "must not update from a positive integer to nil value",
+            ));
         }
         _ => {}
     }

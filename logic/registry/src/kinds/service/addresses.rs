@@ -30,7 +30,9 @@ pub fn validate(spec: &Value, stored: &[&str], path: &Path, errors: &mut Vec<Fie
 }
 
 fn forbid(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
-    for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"].into_iter().filter(|field| present(&spec[*field])) {
+    for field in
+        ["clusterIPs", "ipFamilies", "ipFamilyPolicy"].into_iter().filter(|field| present(&spec[*field]))
+    {
         errors.push(FieldError::forbidden(&path.child(field), "may not be set for ExternalName services"));
     }
 }
@@ -57,7 +59,11 @@ fn match_singular(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
     let path = path.child("clusterIPs");
     if one.is_empty() {
         if present(all) {
-            errors.push(FieldError::invalid(&path, all.clone(), "must be empty when `clusterIP` is not specified"));
+            errors.push(FieldError::invalid(
+                &path,
+                all.clone(),
+                "must be empty when `clusterIP` is not specified",
+            ));
         }
     } else if !present(all) {
         errors.push(FieldError::required(&path, ""));
@@ -89,7 +95,11 @@ fn cluster_ips(spec: &Value, stored: &[&str], path: &Path, errors: &mut Vec<Fiel
         seen.push(family);
     }
     if seen.len() == 2 && seen[0] == seen[1] {
-        errors.push(FieldError::invalid(path, list.clone(), "may specify no more than one IP for each IP family"));
+        errors.push(FieldError::invalid(
+            path,
+            list.clone(),
+            "may specify no more than one IP for each IP family",
+        ));
     }
 }
 

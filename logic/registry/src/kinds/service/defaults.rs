@@ -17,7 +17,9 @@ pub fn service(service: &mut Object) {
         policies(spec);
     }
     if text(&service["spec"]["type"]) == "LoadBalancer" {
-        for ingress in walk::at(service, &["status", "loadBalancer"]).into_iter().flat_map(|lb| items_mut(lb, "ingress")) {
+        for ingress in
+            walk::at(service, &["status", "loadBalancer"]).into_iter().flat_map(|lb| items_mut(lb, "ingress"))
+        {
             if present(&ingress["ip"]) {
                 default_to(ingress, "ipMode", "VIP");
             }

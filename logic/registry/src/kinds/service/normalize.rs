@@ -4,8 +4,8 @@
 //! Invariant: a client that writes back what it once sent loses no allocated address or port.
 
 use super::addresses::needs_cluster_ip;
-use crate::{metadata, strategy};
 use crate::walk::{self, int, items, items_mut, member, present, text};
+use crate::{metadata, strategy};
 use kelson_machinery::Object;
 use serde_json::{Value, json};
 
@@ -32,10 +32,11 @@ pub fn update(new: &mut Object, old: &Object) {
         drop_dependent(spec, before);
         trim_secondary(spec, before);
     }
-    if text(&new["spec"]["type"]) != "LoadBalancer" && text(&before["type"]) == "LoadBalancer" {
-        if let Some(status) = member(new, "status") {
-            walk::put(status, "loadBalancer", json!({}));
-        }
+    if text(&new["spec"]["type"]) != "LoadBalancer"
+        && text(&before["type"]) == "LoadBalancer"
+        && let Some(status) = member(new, "status")
+    {
+        walk::put(status, "loadBalancer", json!({}));
     }
 }
 
@@ -58,7 +59,9 @@ fn patch_node_ports(spec: &mut Value, before: &Value) {
     let used: Vec<i64> = node_ports(spec);
     for port in items_mut(spec, "ports").filter(|port| int(&port["nodePort"]) == 0) {
         let twin = items(&before["ports"]).iter().find(|old| text(&old["name"]) == text(&port["name"]));
-        if let Some(number) = twin.map(|old| int(&old["nodePort"])).filter(|number| *number != 0 && !used.contains(number)) {
+        if let Some(number) =
+            twin.map(|old| int(&old["nodePort"])).filter(|number| *number != 0 && !used.contains(number))
+        {
             walk::put(port, "nodePort", number);
         }
     }
@@ -144,15 +147,16 @@ fn drop_unchanged(spec: &mut Value, before: &Value, field: &str) {
 
 /// A9.8: asking for SingleStack alone releases the secondary family.
 fn trim_secondary(spec: &mut Value, before: &Value) {
-    let shrinks = text(&spec["ipFamilyPolicy"]) == "SingleStack" && text(&before["ipFamilyPolicy"]) != "SingleStack";
+    let shrinks =
+        text(&spec["ipFamilyPolicy"]) == "SingleStack" && text(&before["ipFamilyPolicy"]) != "SingleStack";
     if !shrinks || !needs_cluster_ip(spec) {
         return;
     }
     for field in ["clusterIPs", "ipFamilies"] {
-        if spec[field] == before[field] {
-            if let Some(list) = member(spec, field).and_then(Value::as_array_mut) {
-                list.truncate(1);
-            }
+        if spec[field] == before[field]
+            && let Some(list) = member(spec, field).and_then(Value::as_array_mut)
+        {
+            list.truncate(1);
         }
     }
 }

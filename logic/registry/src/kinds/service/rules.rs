@@ -49,18 +49,24 @@ fn one_of(spec: &Value, field: &str, values: &[&'static str], path: &Path, error
     }
 }
 
-fn required_one_of(spec: &Value, field: &str, values: &[&'static str], path: &Path, errors: &mut Vec<FieldError>) {
+fn required_one_of(
+    spec: &Value,
+    field: &str,
+    values: &[&'static str],
+    path: &Path,
+    errors: &mut Vec<FieldError>,
+) {
     crate::pod_spec::spec::supported(spec, field, values, path, errors);
 }
 
 /// A3.30.
 fn annotations(service: &Object, errors: &mut Vec<FieldError>) {
     let (hints, mode) = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode");
-    if let (Some(old), Some(new)) = (meta::annotation(service, hints), meta::annotation(service, mode)) {
-        if old != new {
-            let detail = format!("must match annotations[{hints}] when both are specified");
-            errors.push(FieldError::invalid(&Path::new("metadata.annotations").key(mode), new, detail));
-        }
+    if let (Some(old), Some(new)) = (meta::annotation(service, hints), meta::annotation(service, mode))
+        && old != new
+    {
+        let detail = format!("must match annotations[{hints}] when both are specified");
+        errors.push(FieldError::invalid(&Path::new("metadata.annotations").key(mode), new, detail));
     }
 }
 
@@ -99,7 +105,8 @@ fn affinity(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         let seconds = &config["clientIP"]["timeoutSeconds"];
         let at = at.child("clientIP").child("timeoutSeconds");
         match seconds.as_i64() {
-            None => errors.push(FieldError::required(&at, "must not be nil when session affinity type is ClientIP")),
+            None => errors
+                .push(FieldError::required(&at, "must not be nil when session affinity type is ClientIP")),
             Some(seconds) if !(1..=AFFINITY_SECONDS_MAX).contains(&seconds) => {
                 let detail = format!("must be greater than 0 and less than {AFFINITY_SECONDS_MAX}");
                 errors.push(FieldError::invalid(&at, seconds, detail));
@@ -138,12 +145,21 @@ fn ports(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
         }
         node_port(spec, port, &mut node_ports, &at, errors);
         if number != 0 && !places.insert((text(&port["protocol"]), number)) {
-            errors.push(FieldError::duplicate(&at, serde_json::json!({"port": number, "protocol": port["protocol"]})));
+            errors.push(FieldError::duplicate(
+                &at,
+                serde_json::json!({"port": number, "protocol": port["protocol"]}),
+            ));
         }
     }
 }
 
-fn port_name<'a>(port: &'a Value, required: bool, taken: &mut BTreeSet<&'a str>, at: &Path, errors: &mut Vec<FieldError>) {
+fn port_name<'a>(
+    port: &'a Value,
+    required: bool,
+    taken: &mut BTreeSet<&'a str>,
+    at: &Path,
+    errors: &mut Vec<FieldError>,
+) {
     let at = at.child("name");
     let name = text(&port["name"]);
     if name.is_empty() {
@@ -301,7 +317,11 @@ fn ingress_entry(entry: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     if !host.is_empty() {
         errors.extend(checked(&at.child("hostname"), host, names::dns1123_subdomain(host)));
         if ip::parse_sloppy(host).is_some() {
-            errors.push(FieldError::invalid(&at.child("hostname"), host, "must be a DNS name, not an IP address"));
+            errors.push(FieldError::invalid(
+                &at.child("hostname"),
+                host,
+                "must be a DNS name, not an IP address",
+            ));
         }
     }
 }

@@ -24,7 +24,9 @@ pub fn of(new: &Object, _old: Option<&Object>) -> Vec<String> {
         warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
     if text(&spec["trafficDistribution"]) == "PreferClose" {
-        warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+        warnings.push(
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned(),
+        );
     }
     spellings(spec, &mut warnings);
     warnings
@@ -46,7 +48,9 @@ fn external_ips(spec: &Value, warnings: &mut Vec<String>) {
     if text(&spec["type"]) == "ExternalName" {
         warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
     } else if !is_headless(spec) {
-        warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+        warnings.push(
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned(),
+        );
     }
 }
 

@@ -1,0 +1,107 @@
+//! Old manifests mean what they meant, and come back as they were asked for.
+
+use crate::resolve;
+use crate::tests::create;
+use serde_json::{Value, json};
+
+fn manifest(api_version: &str, spec: Value) -> Value {
+    json!({"apiVersion": api_version, "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec})
+}
+
+fn template() -> Value {
+    json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "nginx:1.7.9"}]}})
+}
+
+fn check(api_version: &str, expected: Value) {
+    let mut spec = json!({"template": template(), "rollbackTo": {"revision": 0}});
+    if api_version == "apps/v1beta2" {
+        spec["selector"] = json!({"matchLabels": {"app": "web"}});
+    }
+    let (object, errors) = create(manifest(api_version, spec));
+    assert_eq!(errors, Vec::<String>::new(), "{api_version}");
+    assert_eq!((&object["apiVersion"], &object["spec"]["rollbackTo"]), (&json!("apps/v1"), &Value::Null));
+    assert_eq!(object["spec"]["selector"], json!({"matchLabels": {"app": "web"}}));
+    let spec = &object["spec"];
+    let rolling = &spec["strategy"]["rollingUpdate"];
+    assert_eq!(
+        json!([
+            rolling["maxSurge"],
+            rolling["maxUnavailable"],
+            spec["revisionHistoryLimit"],
+            spec["progressDeadlineSeconds"]
+        ]),
+        expected,
+        "{api_version}"
+    );
+}
+
+#[test]
+fn deployments_default_as_then() {
+    check("extensions/v1beta1", json!([1, 1, 2_147_483_647, 2_147_483_647]));
+    check("apps/v1beta1", json!(["25%", "25%", 2, 600]));
+    check("apps/v1beta2", json!(["25%", "25%", 10, 600]));
+}
+
+#[test]
+fn labels_come_from_the_template_where_they_did() {
+    let (object, _) = create(manifest("extensions/v1beta1", json!({"template": template()})));
+    assert_eq!(object["metadata"]["labels"], json!({"app": "web"}));
+    let mut set = manifest("extensions/v1beta1", json!({"template": template()}));
+    set["kind"] = json!("ReplicaSet");
+    let (object, errors) = create(set);
+    assert_eq!((errors, &object["spec"]["selector"]["matchLabels"]), (vec![], &json!({"app": "web"})));
+}
+
+#[test]
+fn recreate_gets_no_rolling_update() {
+    let (object, errors) = create(manifest(
+        "extensions/v1beta1",
+        json!({"template": template(), "strategy": {"type": "Recreate"}}),
+    ));
+    assert_eq!((errors, &object["spec"]["strategy"]), (vec![], &json!({"type": "Recreate"})));
+}
+
+#[test]
+fn there_and_back_keeps_the_spec() {
+    for (group, version) in [("extensions", "v1beta1"), ("apps", "v1beta1"), ("apps", "v1beta2")] {
+        let (_, older) = resolve(group, version, "deployments").unwrap();
+        let older = older.unwrap();
+        let (current, _) = create(manifest(
+            "apps/v1",
+            json!({"template": template(), "selector": {"matchLabels": {"app": "web"}}}),
+        ));
+        let mut object = current.clone();
+        (older.from_current)(&mut object);
+        assert_eq!(object["apiVersion"], json!(older.api_version()));
+        let old = object.clone();
+        (older.to_current)(&mut object);
+        assert_eq!(object["spec"], current["spec"]);
+        (older.from_current)(&mut object);
+        assert_eq!(object["spec"], old["spec"]);
+    }
+}
+
+#[test]
+fn events_have_two_spellings() {
+    let (_, older) = resolve("events.k8s.io", "v1", "events").unwrap();
+    let older = older.unwrap();
+    let new = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "note": "n",
+        "regarding": {"kind": "Pod"}, "reportingController": "c", "deprecatedCount": 2, "reason": "r"});
+    let old = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "message": "n",
+        "involvedObject": {"kind": "Pod"}, "reportingComponent": "c", "count": 2, "reason": "r"});
+    let mut object = new.clone();
+    (older.to_current)(&mut object);
+    assert_eq!(object, old);
+    (older.from_current)(&mut object);
+    assert_eq!(object, new);
+    assert_eq!(older.warning, "");
+}
+
+#[test]
+fn every_removed_version_warns() {
+    let (_, older) = resolve("extensions", "v1beta1", "deployments").unwrap();
+    assert_eq!(
+        older.unwrap().warning,
+        "extensions/v1beta1 Deployment is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 Deployment"
+    );
+}
