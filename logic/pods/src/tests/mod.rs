@@ -1,0 +1,10 @@
+//! Tests of the pod's life, by spec id, against a small made-up node.
+
+mod environment;
+mod files;
+mod images;
+mod life;
+mod probes;
+mod properties;
+mod stopping;
+mod world;
