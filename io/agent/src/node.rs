@@ -1,0 +1,279 @@
+//! The Node object: registered at the start, its status kept true, its lease renewed.
+//!
+//! Invariant: labels, annotations and spec that others set on the Node are kept. A refusal or an API that is away is
+//! tried again for ever and stops nothing else.
+
+use crate::capacity::Capacity;
+use crate::config::AgentConfig;
+use crate::error::chain;
+use crate::events::Recorder;
+use crate::host::Host;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::{
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec,
+    NodeStatus, NodeSystemInfo,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference, Time};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+/// What the node calls itself; the part before `+` is the Kubernetes it behaves as.
+pub const VERSION: &str = "v1.37.0+kelson";
+const LEASES: &str = "kube-node-lease";
+const LEASE_SECONDS: i32 = 40;
+const RENEW: Duration = Duration::from_secs(10);
+/// How often the status is written although nothing changed.
+const REPORT: Duration = Duration::from_secs(300);
+const RETRY: Duration = Duration::from_millis(500);
+/// Images listed in the status, as many as upstream lists.
+const IMAGES_MAX: usize = 50;
+
+/// Keeps the Node and its lease for ever; `registered` becomes true once the API has both.
+pub async fn run(host: &Host, registered: watch::Sender<bool>) {
+    let node = loop {
+        match register(host).await {
+            Ok(node) => break node,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "cannot register the node; trying again");
+                sleep(RETRY).await;
+            }
+        }
+    };
+    tell_start(&host.recorder, &node);
+    let mut renew = interval(RENEW);
+    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reported = Instant::now();
+    loop {
+        renew.tick().await;
+        match lease(&host.client, &host.config.node_name, &node).await {
+            Ok(()) => drop(registered.send_replace(true)),
+            Err(error) => tracing::warn!(error = chain(&error), "cannot renew the node's lease"),
+        }
+        if reported.elapsed() >= REPORT || changed(host).await {
+            reported = Instant::now();
+            if let Err(error) = write_status(host).await {
+                tracing::warn!(error = chain(&error), "cannot write the node's status");
+            }
+        }
+    }
+}
+
+fn tell_start(recorder: &Recorder, node: &Node) {
+    let name = node.metadata.name.clone().unwrap_or_default();
+    recorder.record_node(node, "Starting", "Starting kubelet.".to_owned());
+    recorder.record_node(node, "NodeReady", format!("Node {name} status is now: NodeReady"));
+}
+
+/// Makes the Node or brings its labels up to date, then writes its status.
+async fn register(host: &Host) -> Result<Node, kube::Error> {
+    let api: Api<Node> = Api::all(host.client.clone());
+    let node = object(host, kelson_process::now());
+    match api.create(&PostParams::default(), &node).await {
+        Ok(_) => tracing::info!(node = host.config.node_name, "registered the node"),
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
+            let patch = json!({"metadata": {"labels": node.metadata.labels}, "spec": node.spec});
+            api.patch(&host.config.node_name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    write_status(host).await
+}
+
+/// Whether the API's Node no longer says what is true: somebody marked it not ready, or deleted it.
+async fn changed(host: &Host) -> bool {
+    let api: Api<Node> = Api::all(host.client.clone());
+    match api.get_opt(&host.config.node_name).await {
+        Ok(Some(node)) => !is_ready(&node),
+        Ok(None) => {
+            if let Err(error) = register(host).await {
+                tracing::warn!(error = chain(&error), "cannot register the node anew");
+            }
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|it| it.conditions.iter().flatten());
+    conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+}
+
+async fn write_status(host: &Host) -> Result<Node, kube::Error> {
+    let api: Api<Node> = Api::all(host.client.clone());
+    let before = api.get(&host.config.node_name).await?;
+    let mut status = status(host, kelson_process::now());
+    keep_transitions(&mut status, &before);
+    let patch = json!({"status": status});
+    api.patch_status(&host.config.node_name, &PatchParams::default(), &Patch::Strategic(&patch)).await
+}
+
+/// A condition that has not flipped keeps its time.
+fn keep_transitions(status: &mut NodeStatus, before: &Node) {
+    let old = before.status.iter().flat_map(|it| it.conditions.iter().flatten());
+    let old: BTreeMap<&str, &NodeCondition> = old.map(|it| (it.type_.as_str(), it)).collect();
+    for condition in status.conditions.iter_mut().flatten() {
+        if let Some(same) = old.get(condition.type_.as_str()).filter(|it| it.status == condition.status) {
+            condition.last_transition_time.clone_from(&same.last_transition_time);
+        }
+    }
+}
+
+fn object(host: &Host, now: Timestamp) -> Node {
+    let config = &host.config;
+    Node {
+        metadata: ObjectMeta {
+            name: Some(config.node_name.clone()),
+            labels: Some(labels(config)),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NodeSpec {
+            pod_cidr: Some(config.pod_cidr.clone()),
+            pod_cidrs: Some(vec![config.pod_cidr.clone()]),
+            ..NodeSpec::default()
+        }),
+        status: Some(status(host, now)),
+    }
+}
+
+fn labels(config: &AgentConfig) -> BTreeMap<String, String> {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    BTreeMap::from([
+        pair("beta.kubernetes.io/arch", arch()),
+        pair("beta.kubernetes.io/os", "linux"),
+        pair("kubernetes.io/arch", arch()),
+        pair("kubernetes.io/os", "linux"),
+        pair("kubernetes.io/hostname", &config.node_name),
+        pair("node-role.kubernetes.io/control-plane", ""),
+    ])
+}
+
+/// The architecture as Go names it.
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn status(host: &Host, now: Timestamp) -> NodeStatus {
+    let config = &host.config;
+    let resources = resources(&host.capacity, config.max_pods);
+    let address = |kind: &str, address: String| NodeAddress { type_: kind.to_owned(), address };
+    NodeStatus {
+        addresses: Some(vec![
+            address("InternalIP", config.node_ip.to_string()),
+            address("Hostname", config.node_name.clone()),
+        ]),
+        capacity: Some(resources.clone()),
+        allocatable: Some(resources),
+        conditions: Some(conditions(now)),
+        daemon_endpoints: Some(NodeDaemonEndpoints {
+            kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }),
+        }),
+        images: Some(images(host)),
+        node_info: Some(system()),
+        ..NodeStatus::default()
+    }
+}
+
+fn resources(capacity: &Capacity, max_pods: u32) -> BTreeMap<String, Quantity> {
+    BTreeMap::from([
+        ("cpu".to_owned(), Quantity((capacity.cpu_milli / 1000).to_string())),
+        ("ephemeral-storage".to_owned(), Quantity(format!("{}Ki", capacity.disk / 1024))),
+        ("memory".to_owned(), Quantity(format!("{}Ki", capacity.memory / 1024))),
+        ("pods".to_owned(), Quantity(max_pods.to_string())),
+    ])
+}
+
+fn conditions(now: Timestamp) -> Vec<NodeCondition> {
+    let all = [
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+    ];
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let condition = |(kind, status, reason, message): (&str, &str, &str, &str)| NodeCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        last_heartbeat_time: Some(Time(now)),
+        last_transition_time: Some(Time(now)),
+    };
+    all.into_iter().map(condition).collect()
+}
+
+fn images(host: &Host) -> Vec<ContainerImage> {
+    let mut all = host.images.list().unwrap_or_default();
+    all.sort_by_key(|image| std::cmp::Reverse(image.size));
+    let listed = |image: kelson_images::Image| ContainerImage {
+        names: Some(image.digests.into_iter().chain(image.names).collect()),
+        size_bytes: Some(i64::try_from(image.size).unwrap_or(i64::MAX)),
+    };
+    all.into_iter().take(IMAGES_MAX).map(listed).collect()
+}
+
+fn system() -> NodeSystemInfo {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    NodeSystemInfo {
+        architecture: arch().to_owned(),
+        boot_id: read("/proc/sys/kernel/random/boot_id"),
+        container_runtime_version: format!("kelson://{}", env!("CARGO_PKG_VERSION")),
+        kernel_version: read("/proc/sys/kernel/osrelease"),
+        kubelet_version: VERSION.to_owned(),
+        machine_id: read("/etc/machine-id"),
+        operating_system: "linux".to_owned(),
+        os_image: os_image(&read("/etc/os-release")),
+        system_uuid: read("/sys/class/dmi/id/product_uuid"),
+        ..NodeSystemInfo::default()
+    }
+}
+
+/// `PRETTY_NAME` of os-release.
+fn os_image(os_release: &str) -> String {
+    let name = os_release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or("Linux", |name| name.trim_matches('"')).to_owned()
+}
+
+/// Renews the node's lease, making it first if there is none.
+async fn lease(client: &Client, name: &str, node: &Node) -> Result<(), kube::Error> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), LEASES);
+    let now = MicroTime(kelson_process::now());
+    let spec = LeaseSpec {
+        holder_identity: Some(name.to_owned()),
+        lease_duration_seconds: Some(LEASE_SECONDS),
+        renew_time: Some(now),
+        ..LeaseSpec::default()
+    };
+    match api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await {
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => {
+            let owner = OwnerReference {
+                api_version: "v1".to_owned(),
+                kind: "Node".to_owned(),
+                name: name.to_owned(),
+                uid: node.metadata.uid.clone().unwrap_or_default(),
+                ..OwnerReference::default()
+            };
+            let metadata = ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some(LEASES.to_owned()),
+                owner_references: Some(vec![owner]),
+                ..ObjectMeta::default()
+            };
+            let made = Lease { metadata, spec: Some(spec) };
+            api.create(&PostParams::default(), &made).await.map(drop)
+        }
+        answer => answer.map(drop),
+    }
+}
