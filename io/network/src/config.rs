@@ -37,11 +37,6 @@ impl NetworkConfig {
         self.data_dir.join("network")
     }
 
-    /// The file of leases.
-    pub(crate) fn lease_path(&self) -> PathBuf {
-        self.directory().join("leases.json")
-    }
-
     /// Checks every field; the ranges in numbers when all is well.
     pub(crate) fn check(&self) -> Result<Ranges, NetworkError> {
         if self.bridge.is_empty() || self.bridge.len() > LINK_NAME_MAX || self.bridge.contains(['/', ' ']) {

@@ -70,14 +70,13 @@ pub enum NetworkError {
         #[source]
         source: io::Error,
     },
-    /// The file of leases holds something else.
-    #[error("pod address leases {} are damaged; run `kelson down` and start again", path.display())]
+    /// The files of leases hold something else.
+    #[error("pod address leases {} are damaged: {reason}; run `kelson down` and start again", path.display())]
     LeaseFileDamaged {
-        /// The file.
+        /// Where they are.
         path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
+        /// What is wrong with them.
+        reason: &'static str,
     },
     /// The leases belong to another pod range.
     #[error("{held} pods hold addresses of {old}, but the pod range is now {new}; run `kelson down` first")]

@@ -102,7 +102,7 @@ impl Leases {
 pub(crate) const LINK_PREFIX: &str = "kp";
 
 /// FNV-1a of `text`, begun from `salt`.
-fn hash(text: &str, salt: u64) -> u64 {
+pub(crate) fn hash(text: &str, salt: u64) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ salt;
     text.bytes().fold(start, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

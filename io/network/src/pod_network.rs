@@ -53,7 +53,7 @@ impl PodNetwork {
                 leases.settings_before.entry(key).or_insert(before);
             }
         }
-        leases.save()?;
+        leases.save().await?;
         adopt(&netlink, &bridge, &leases).await?;
         Ok(Self { config, ranges, netlink, bridge, leases: Mutex::new(leases) })
     }
@@ -80,7 +80,7 @@ impl PodNetwork {
         links::delete(&self.netlink.handle, &lease.link).await?;
         let mut leases = self.leases.lock().await;
         leases.leases.release(pod_uid);
-        leases.save()
+        leases.save().await
     }
 
     /// Every pod that holds an address, also those attached by an earlier process. Who knows of a pod that is gone
@@ -146,7 +146,7 @@ impl PodNetwork {
             .take(pod_uid, netns)
             .ok_or_else(|| NetworkError::Exhausted { range: self.config.pod_cidr.to_string(), held })?;
         if known.as_ref() != Some(&lease)
-            && let Err(error) = file.save()
+            && let Err(error) = file.save().await
         {
             if known.is_none() {
                 file.leases.release(pod_uid);

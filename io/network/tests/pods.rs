@@ -264,7 +264,7 @@ fn a_restart_adopts_what_is_there() {
     let link_before = index(&node);
     node.run(async || {
         let network = PodNetwork::open(node.config()).await.unwrap();
-        assert_eq!(network.list().await, [before.clone()]);
+        assert_eq!(network.list().await, std::slice::from_ref(&before));
         assert_eq!(attach(&network, &a).await, before, "the same pod, the same address");
         assert_eq!(index(&node), link_before, "the link was not touched");
         let again = attach(&network, &b).await;
