@@ -125,7 +125,7 @@ impl Forwarder {
     async fn ask(&self, servers: &[SocketAddr], question: &Question) -> Answer {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut worst = None;
-        for number in 0..servers.len().max(2).min(TRIES_MAX) {
+        for number in 0..servers.len().clamp(2, TRIES_MAX) {
             let index = (first + number) % servers.len();
             self.metrics.forwarded();
             match upstream::ask(servers[index], question).await {
