@@ -11,8 +11,9 @@ use kelson_model::{
     Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
     TrafficPolicy,
 };
-use kelson_proxy::{Config, Nftables};
+use kelson_proxy::{Config, Metrics, Nftables};
 use kelson_tables::Compiler;
+use tokio::sync::watch;
 
 /// Endpoints of each Service.
 const ENDPOINTS: u32 = 3;
@@ -32,6 +33,9 @@ fn main() {
     bench.change("one endpoint replaced", |n, turn| own(n).take(2).chain([endpoint(n, 9 + turn)]).collect());
     bench.change("one endpoint gone", |n, _| own(n).take(2).collect());
     bench.change("one endpoint come", |n, _| own(n).collect());
+    bench.follow("one endpoint replaced, published to acknowledged", |n, turn| {
+        own(n).take(2).chain([endpoint(n, 9 + turn)]).collect()
+    });
 }
 
 /// A cluster, and the kernel that follows it.
@@ -86,6 +90,39 @@ impl Bench {
         let compiling: Duration = took.iter().map(|(_, compiling)| *compiling).sum();
         let compiling = compiling.as_micros() / u128::from(CHANGES);
         println!("{what}: p50 {} µs, p99 {} µs ({compiling} µs of it compiling)", at(500), at(990));
+    }
+
+    /// The same through the proxy's loop: from the snapshot's publication to its acknowledgement.
+    fn follow(mut self, what: &str, wanted: impl Fn(u32, u32) -> Vec<Endpoint>) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        self.snapshot.generation = 1;
+        let (snapshots, receiver) = watch::channel(Arc::new(self.snapshot.clone()));
+        let (_node, view) = watch::channel(self.node.clone());
+        let (acknowledged, mut acks) = watch::channel(0);
+        let shutdown = kelson_process::Shutdown::new();
+        let metrics = Arc::new(Metrics::default());
+        let run =
+            kelson_proxy::run(Config::default(), receiver, view, acknowledged, metrics, shutdown.clone());
+        let proxy = runtime.spawn(run);
+        let mut took = Vec::new();
+        runtime.block_on(async {
+            acks.wait_for(|generation| *generation == 1).await.expect("the proxy runs");
+            for turn in 0..CHANGES {
+                let n = turn.wrapping_mul(7919) % self.count;
+                self.snapshot.endpoints.insert(service(n).name.port(""), wanted(n, turn).into());
+                self.snapshot.generation += 1;
+                let (published, generation) = (Arc::new(self.snapshot.clone()), self.snapshot.generation);
+                let start = Instant::now();
+                snapshots.send_replace(published);
+                acks.wait_for(|acknowledged| *acknowledged == generation).await.expect("the proxy runs");
+                took.push(start.elapsed());
+            }
+            shutdown.cancel();
+            proxy.await.expect("the proxy ends");
+        });
+        took.sort();
+        let at = |permille: usize| took[took.len() * permille / 1000].as_micros();
+        println!("{what}: p50 {} µs, p99 {} µs", at(500), at(990));
     }
 }
 

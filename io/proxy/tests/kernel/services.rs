@@ -231,7 +231,7 @@ fn affinity() {
     let mut snapshot = Snapshot::default();
     let mut sticky = service("sticky", "10.96.0.30");
     sticky.external_ips = vec![ip("203.0.113.5")];
-    sticky.affinity = Some(Affinity { timeout_seconds: 2 });
+    sticky.affinity = Some(Affinity { timeout_seconds: 4 });
     let all: Vec<_> = (1..=4).map(endpoint).collect();
     put(&mut snapshot, &sticky, &all);
     it.program(&snapshot);
@@ -261,7 +261,7 @@ fn affinity() {
     it.program(&snapshot);
     let renewed: Vec<String> = (0..4)
         .map(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(1200));
+            std::thread::sleep(std::time::Duration::from_millis(1500));
             ask(&it, "10.96.0.30:80", 1).remove(0)
         })
         .collect();

@@ -11,9 +11,9 @@ use crate::net::{Net, enter};
 /// The port servers listen on.
 pub const PORT: u16 = 8080;
 /// How long an answer may take before it counts as none.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// A refusal must come faster than this.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const AT_ONCE: Duration = Duration::from_millis(900);
 
 /// What became of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

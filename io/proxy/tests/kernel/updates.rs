@@ -160,9 +160,7 @@ fn udp_flows_follow_the_endpoints() {
         let mut publish = |endpoints: &[_]| {
             put(&mut snapshot, &dns, endpoints);
             snapshots.send_replace(Arc::new(snapshot.clone()));
-            let generation = snapshot.generation;
-            let wait = acks.wait_for(|acknowledged| *acknowledged == generation);
-            block_on(async { tokio::time::timeout(Duration::from_secs(5), wait).await.unwrap().unwrap() });
+            wait_for(&mut acks, snapshot.generation);
         };
         publish(&[]);
         let socket = it.net.inside("pod1", || UdpSocket::bind("0.0.0.0:0").unwrap());
@@ -184,7 +182,7 @@ fn nothing_is_served_before_the_first_sync() {
     put(&mut snapshot, &service("web", "10.96.0.10"), &[endpoint(1)]);
     snapshot.synced = false;
     let (snapshots, receiver) = watch::channel(Arc::new(snapshot.clone()));
-    let (acknowledged, acks) = watch::channel(0);
+    let (acknowledged, mut acks) = watch::channel(0);
     let (_views, views) = watch::channel(node());
     let shutdown = Shutdown::new();
     std::thread::scope(|scope| {
@@ -196,13 +194,16 @@ fn nothing_is_served_before_the_first_sync() {
             });
         });
         let to = "10.96.0.10:80".parse().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        let start = std::time::Instant::now();
+        while !it.net.inside("node", || Nftables::open().unwrap().is_installed()).unwrap() {
+            assert!(start.elapsed() < Duration::from_secs(5), "the ranges are guarded from the start");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!((it.net.ask("pod1", Protocol::Tcp, to), *acks.borrow()), (Outcome::Refused, 0));
         snapshot.synced = true;
         snapshots.send_replace(Arc::new(snapshot));
-        std::thread::sleep(Duration::from_millis(300));
+        wait_for(&mut acks, 1);
         assert!(matches!(it.net.ask("pod1", Protocol::Tcp, to), Outcome::Answered { .. }));
-        assert_eq!(*acks.borrow(), 1);
         shutdown.cancel();
     });
 }
@@ -346,6 +347,11 @@ mod socket {
             }
         }
     }
+}
+
+fn wait_for(acks: &mut watch::Receiver<u64>, generation: u64) {
+    let acknowledged = acks.wait_for(|acknowledged| *acknowledged == generation);
+    block_on(async { tokio::time::timeout(Duration::from_secs(5), acknowledged).await.unwrap().unwrap() });
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
