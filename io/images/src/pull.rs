@@ -158,10 +158,13 @@ impl Source {
         Self { client, reference, auth, name: name.to_string() }
     }
 
-    /// The manifest for this platform, its digest, and the configuration.
+    /// The manifest for this platform, the digest the reference stands for (of the list, if it is one for many
+    /// platforms), and the configuration.
     async fn describe(&self) -> Result<(OciImageManifest, String, String)> {
-        let described = self.client.pull_manifest_and_config(&self.reference, &self.auth).await;
-        described.map_err(|error| self.failed(error))
+        let described =
+            self.client.pull_manifest_and_config_and_list_digest(&self.reference, &self.auth).await;
+        let (manifest, digest, config, list) = described.map_err(|error| self.failed(error))?;
+        Ok((manifest, list.unwrap_or(digest), config))
     }
 
     /// Says what went wrong as containerd says it.

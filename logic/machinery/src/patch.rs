@@ -43,12 +43,11 @@ impl PatchError {
     pub fn status(&self) -> Status {
         match self {
             Self::Malformed(why) => Status::bad_request(why.as_str()),
-            Self::Unfit(why) => Status::new(
-                422,
-                Reason::Invalid,
-                "the server rejected our request due to an error in our request",
-            )
-            .cause("", why, ""),
+            // Upstream keeps the reason to itself here, and kubectl prints this sentence.
+            Self::Unfit(_) => {
+                let message = "the server rejected our request due to an error in our request";
+                Status { details: Some(Box::default()), ..Status::new(422, Reason::Invalid, message) }
+            }
             Self::TooLarge(why) => Status::too_large(why),
         }
     }

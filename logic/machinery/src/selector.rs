@@ -84,6 +84,9 @@ impl LabelSelector {
         if selector.is_null() {
             return Ok(Self::nothing());
         }
+        if !selector.is_object() {
+            return Err("a label selector must be an object".to_owned());
+        }
         let mut requirements = Vec::new();
         for (key, value) in meta::get_map(selector, &["matchLabels"]) {
             requirements.push(Requirement::new(key, Operator::In, vec![value.to_owned()], &Path::default())?);

@@ -9,11 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use oci_client::client::{Client, ClientConfig, ClientProtocol, Config, ImageLayer};
-use oci_client::manifest::{IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, OciImageManifest};
+use oci_client::manifest::{
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
+    OciImageManifest,
+};
 use oci_client::secrets::RegistryAuth;
+use serde_json::json;
 
 use super::build::{Place, Tar, config, gzip, read};
 use crate::blob::digest;
+use crate::config::architecture;
 use crate::{Auth, ImageError, PullOptions};
 
 struct Registry {
@@ -56,10 +61,37 @@ impl Registry {
         format!("{}/{rest}", self.address)
     }
 
+    fn client() -> Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() })
+    }
+
+    async fn digest(&self, name: &str) -> String {
+        let reference = self.name(name).parse().unwrap();
+        Self::client().fetch_manifest_digest(&reference, &RegistryAuth::Anonymous).await.unwrap()
+    }
+
+    /// Pushes a list of images that are there, each with an architecture.
+    async fn push_list(&self, name: &str, images: &[(&str, &str)]) {
+        let (client, mut manifests) = (Self::client(), Vec::new());
+        for (image, architecture) in images {
+            let reference = self.name(image).parse().unwrap();
+            let accepted = [OCI_IMAGE_MEDIA_TYPE];
+            let (bytes, digest) =
+                client.pull_manifest_raw(&reference, &RegistryAuth::Anonymous, &accepted).await.unwrap();
+            let platform = json!({"os": "linux", "architecture": architecture});
+            manifests.push(json!({"mediaType": OCI_IMAGE_MEDIA_TYPE, "digest": digest, "size": bytes.len(), "platform": platform}));
+        }
+        let list =
+            json!({"schemaVersion": 2, "mediaType": OCI_IMAGE_INDEX_MEDIA_TYPE, "manifests": manifests});
+        let list = serde_json::from_value(list).unwrap();
+        let reference = self.name(name).parse().unwrap();
+        client.push_manifest_list(&reference, &RegistryAuth::Anonymous, list).await.unwrap();
+    }
+
     /// Pushes an image of these layers; answers the configuration.
     async fn push(&self, name: &str, layers: &[&[u8]], auth: &RegistryAuth) -> Vec<u8> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
+        let client = Self::client();
         let packed = layers
             .iter()
             .map(|layer| ImageLayer::new(gzip(layer), IMAGE_LAYER_GZIP_MEDIA_TYPE.to_owned(), None));
@@ -114,6 +146,24 @@ async fn pulls_verifies_shares_and_mounts() {
     assert_eq!(images.find(&by_digest).unwrap().id, image.id);
     let again = images.pull(&by_digest, &registry.options()).await.unwrap();
     assert_eq!((again.id, again.digests), (image.id, image.digests));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_for_many_platforms_gives_ours() {
+    let place = Place::new();
+    let registry = Registry::start(&place, None);
+    let [one, two] = layers();
+    registry.push("app:theirs", &[&one], &RegistryAuth::Anonymous).await;
+    let ours = registry.push("app:ours", &[&two], &RegistryAuth::Anonymous).await;
+    registry.push_list("app:both", &[("app:theirs", "s390x"), ("app:ours", architecture())]).await;
+    registry.push_list("app:other", &[("app:theirs", "s390x")]).await;
+    let images = place.images();
+    let image = images.pull(&registry.name("app:both"), &registry.options()).await.unwrap();
+    assert_eq!(image.id, digest(&ours));
+    let list = registry.digest("app:both").await;
+    assert_eq!(image.reference(), registry.name(&format!("app@{list}")), "it is known by the list's digest");
+    let error = images.pull(&registry.name("app:other"), &registry.options()).await.unwrap_err().to_string();
+    assert!(error.ends_with("no match for platform in manifest: not found"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,6 +94,7 @@ fn from_json_follows_metav1() {
     assert!(LabelSelector::from_json(&json!({"matchLabels": {"app": "web"}})).unwrap().matches(&labels));
     let expressions = json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]});
     assert!(!LabelSelector::from_json(&expressions).unwrap().matches(&labels));
+    assert!(LabelSelector::from_json(&json!("app=web")).is_err(), "a text never selects everything");
     let odd = json!({"matchExpressions": [{"key": "app", "operator": "Maybe"}]});
     assert_eq!(
         LabelSelector::from_json(&odd).unwrap_err(),
