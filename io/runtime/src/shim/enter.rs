@@ -5,11 +5,13 @@
 //! became: same user, same capabilities, same profile.
 
 use super::birth::{Cradle, say_failed};
+use super::confinement::Confinement;
 use super::executor::execute;
 use super::start::Stdio;
 use crate::cgroups;
 use crate::config::ExecConfig;
-use libcontainer::oci_spec::runtime::{Process, Spec};
+use crate::state::read_whole;
+use libcontainer::oci_spec::runtime::Process;
 use libcontainer::syscall::syscall::create_syscall;
 use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid};
@@ -23,8 +25,10 @@ pub struct Enter<'a> {
     /// The container's first process, seen from the shim.
     pub pid: i32,
     pub exec: &'a ExecConfig,
-    /// Where the container's OCI configuration lies.
-    pub bundle: PathBuf,
+    /// The container's OCI configuration, as it is meant.
+    pub spec: PathBuf,
+    /// Where compiled seccomp profiles are kept.
+    pub filters: PathBuf,
     pub cgroup: String,
     pub stdio: Stdio,
 }
@@ -47,8 +51,12 @@ pub fn enter(enter: Enter<'_>, cradle: &Cradle) {
 }
 
 fn try_enter(enter: Enter<'_>, cradle: &Cradle) -> Result<(), String> {
-    let Enter { pid, exec, bundle, cgroup, stdio } = enter;
-    let spec = Spec::load(bundle.join("config.json")).map_err(|error| format!("read the bundle: {error}"))?;
+    let Enter { pid, exec, spec, filters, cgroup, stdio } = enter;
+    let value: serde_json::Value =
+        read_whole(&spec).map_err(|error| format!("read {}: {error}", spec.display()))?;
+    let confinement = Confinement::of(&value, &filters)?;
+    let process: Process = serde_json::from_value(value["process"].clone())
+        .map_err(|error| format!("read {}: {error}", spec.display()))?;
     let namespaces =
         open_namespaces(pid).map_err(|error| format!("open the container's namespaces: {error}"))?;
     let score = fs::read(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default();
@@ -65,7 +73,8 @@ fn try_enter(enter: Enter<'_>, cradle: &Cradle) -> Result<(), String> {
         Err(error) => Err(format!("fork: {error}")),
         Ok(0) => {
             let number = cradle.number();
-            let reason = become_process(&spec, exec, stdio, cradle).unwrap_or_else(|reason| reason);
+            let reason =
+                become_process(&process, &confinement, exec, stdio, cradle).unwrap_or_else(|reason| reason);
             say_failed(number, reason);
             // SAFETY: ends this process without running the shim's destructors.
             unsafe { libc::_exit(1) }
@@ -91,54 +100,35 @@ fn fork_sibling() -> io::Result<i32> {
 }
 
 /// Replaces this process with the program; returns the reason when that fails.
-fn become_process(spec: &Spec, exec: &ExecConfig, stdio: Stdio, cradle: &Cradle) -> Result<String, String> {
-    let process = spec.process().as_ref().ok_or("the bundle names no process")?;
-    let say = |step: &'static str| move |error: &dyn std::fmt::Display| format!("{step}: {error}");
-    nix::unistd::setsid().map_err(|error| say("new session")(&error))?;
+fn become_process(
+    process: &Process,
+    confinement: &Confinement,
+    exec: &ExecConfig,
+    stdio: Stdio,
+    cradle: &Cradle,
+) -> Result<String, String> {
+    nix::unistd::setsid().map_err(|error| format!("new session: {error}"))?;
     match exec.tty {
-        true => take_terminal(process, cradle).map_err(|error| say("make the terminal")(&error))?,
-        false => take_pipes(stdio, process).map_err(|error| say("connect the streams")(&error))?,
+        true => take_terminal(process, cradle).map_err(|error| format!("make the terminal: {error}"))?,
+        false => take_pipes(stdio, process).map_err(|error| format!("connect the streams: {error}"))?,
     }
     let cwd = if exec.cwd.is_empty() { process.cwd().clone() } else { PathBuf::from(&exec.cwd) };
     nix::unistd::chdir(&cwd).map_err(|error| format!("change to directory {}: {error}", cwd.display()))?;
-    restrict(spec, process)?;
+    become_user(process)?;
     // SAFETY: only marks descriptors; those beyond standard error are gone once the program runs.
     unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+    confinement.apply()?;
     Ok(execute(&exec.args, &environment(process, exec)))
 }
 
-/// The user, the capabilities and the profile of the container, in the order that lets each still be set.
-fn restrict(spec: &Spec, process: &Process) -> Result<(), String> {
-    let syscall = create_syscall();
+/// The container's user, with every capability still there for the confinement to drop.
+fn become_user(process: &Process) -> Result<(), String> {
     let user = process.user();
     let groups: Vec<Gid> = user.additional_gids().iter().flatten().map(|gid| Gid::from_raw(*gid)).collect();
     nix::unistd::setgroups(&groups).map_err(|error| format!("set groups: {error}"))?;
-    let seccomp = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    let confined = process.no_new_privileges() == Some(true);
-    let load = || match seccomp {
-        Some(profile) => libcontainer::seccomp::initialize_seccomp(profile)
-            .map(|_| ())
-            .map_err(|e| format!("seccomp: {e}")),
-        None => Ok(()),
-    };
-    if !confined {
-        load()?;
-    }
-    syscall
+    create_syscall()
         .set_id(Uid::from_raw(user.uid()), Gid::from_raw(user.gid()))
-        .map_err(|error| format!("set the user: {error}"))?;
-    let dropped = libcontainer::capabilities::reset_effective(syscall.as_ref()).and_then(|()| {
-        process.capabilities().as_ref().map_or(Ok(()), |capabilities| {
-            libcontainer::capabilities::drop_privileges(capabilities, syscall.as_ref())
-        })
-    });
-    dropped.map_err(|error| format!("drop capabilities: {error}"))?;
-    if confined {
-        // SAFETY: a prctl with constants.
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-        load()?;
-    }
-    Ok(())
+        .map_err(|error| format!("set the user: {error}"))
 }
 
 /// A terminal of the container's own devpts; its master goes to whoever asked.

@@ -4,6 +4,7 @@
 //! words that engines' users know (`exec: "x": executable file not found in $PATH`).
 
 use super::birth::say_failed;
+use super::confinement::Confinement;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use std::ffi::CString;
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct Program {
     /// The cradle's number.
     pub cradle: i32,
+    /// What the engine leaves to us.
+    pub confinement: Confinement,
 }
 
 impl Executor for Program {
@@ -35,7 +38,10 @@ impl Executor for Program {
         let process = spec.process().as_ref();
         let args = process.and_then(|process| process.args().as_deref()).unwrap_or_default();
         let env: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
-        let reason = execute(args, &env);
+        let reason = match self.confinement.apply() {
+            Ok(()) => execute(args, &env),
+            Err(reason) => reason,
+        };
         say_failed(self.cradle, reason.clone());
         Err(ExecutorError::Other(reason))
     }

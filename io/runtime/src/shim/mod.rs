@@ -9,10 +9,12 @@
 //! executable, so a container that gets hold of `/proc/…/exe` cannot change it.
 
 mod birth;
+mod confinement;
 mod container;
 mod devices;
 mod enter;
 mod executor;
+mod filter;
 pub(crate) mod logs;
 mod reap;
 mod seccomp;
@@ -103,7 +105,7 @@ fn prepare(dir: &Path) -> Step<PodConfig> {
     name_process();
     std::env::set_current_dir(dir).step("enter the pod's directory")?;
     let pod: PodConfig = read_whole(Path::new(POD_FILE)).step("read the pod's configuration")?;
-    cgroups::move_shim(std::process::id());
+    begin_move();
     // Refused where the node denies us CAP_SYS_RESOURCE; then the shim is as likely a victim as any process.
     let _ = fs::write("/proc/self/oom_score_adj", SHIM_OOM_SCORE_ADJ.to_string());
     cgroups::bound_pod(&cgroups::pod_path(&pod), &pod.resources).step("set the pod's bounds")?;
@@ -111,6 +113,22 @@ fn prepare(dir: &Path) -> Step<PodConfig> {
     make_shm(&pod)?;
     fs::create_dir_all(CONTAINERS).step("make the containers' directory")?;
     Ok(pod)
+}
+
+/// Moves the shim into the shims' cgroup from a process beside it. The kernel makes whoever writes to `cgroup.procs` first
+/// wait some 10 ms for every processor (RCU); whoever comes meanwhile waits for the same: a container's start, which has
+/// a dozen such writes to make, then finds most of the wait behind it.
+fn begin_move() {
+    let shim = std::process::id();
+    // SAFETY: one thread; the child only writes files and ends without running our destructors.
+    if unsafe { libc::fork() } == 0 {
+        // kelson waits for the end of standard output.
+        // SAFETY: nothing in the child uses it.
+        unsafe { libc::close(1) };
+        cgroups::move_shim(shim);
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(0) }
+    }
 }
 
 fn close_inherited() {

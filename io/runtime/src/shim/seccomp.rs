@@ -112,7 +112,8 @@ fn read(path: &Path) -> Result<Value, String> {
     serde_json::from_slice(&text).map_err(|error| cannot(&error))
 }
 
-fn default(capabilities: &[String]) -> Value {
+/// The profile engines agree on, for a container with these capabilities.
+pub fn default(capabilities: &[String]) -> Value {
     let has = |wanted: &str| capabilities.iter().any(|name| name == wanted);
     let mut names: Vec<&str> = ALWAYS.split_whitespace().chain(OF_ARCHITECTURE.split_whitespace()).collect();
     for (capability, opened) in BY_CAPABILITY {

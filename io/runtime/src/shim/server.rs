@@ -3,29 +3,26 @@
 //! Order within a turn: births before ends, so a process that ends at once is known when it is reaped; records on disk
 //! before answers. Nothing waits on a client: answers queue, and a subscriber that is behind gets the newest states once.
 
-use super::birth::{Birth, Outcome};
-use super::container::{Container, Starting};
-use super::enter::{Enter, enter};
-use super::logs::Stream;
+use super::birth::Birth;
+use super::container::Container;
 use super::reap::{End, Signals, interest, next_end, poll, signal_child};
 use super::spec;
-use super::start::{Start, Stdio, start};
 use crate::cgroups;
-use crate::config::{AttachConfig, ContainerConfig, ExecConfig, PodConfig};
-use crate::leftovers::{self, CONTAINERS};
+use crate::config::PodConfig;
+use crate::leftovers;
 use crate::protocol::{Greeting, PROTOCOL, Reply, Request};
-use crate::state::{ContainerState, Phase};
+use crate::state::ContainerState;
 use crate::wire::{Inbox, Outbox};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+mod requests;
 
 /// Connections at a time: kelson's own few and one an exec or attach.
 const CLIENTS_MAX: usize = 512;
-/// Containers of one pod, ended ones included.
-const CONTAINERS_MAX: usize = 1024;
 /// Ended children nobody knows yet, kept while a birth is under way.
 const STRANGERS_MAX: usize = 1024;
 /// How often a stop looks whether all have gone.
@@ -252,186 +249,6 @@ impl Server {
         self.containers.iter().position(|container| container.config.id == id)
     }
 
-    fn create(&mut self, client: u64, config: ContainerConfig) {
-        if !leftovers::is_name(&config.id) || self.find(&config.id).is_some() {
-            return self.failed(client, format!("container id {:?} is invalid or taken", config.id));
-        }
-        if self.containers.len() >= CONTAINERS_MAX {
-            return self.failed(client, "the pod has too many containers: remove those that ended");
-        }
-        let dir = self.dir.join(CONTAINERS).join(&config.id);
-        match Container::create(config, dir) {
-            Ok(container) => {
-                self.containers.push(container);
-                self.changed();
-                self.reply(client, Reply::Done);
-            }
-            Err(error) => self.failed(client, format!("record the container: {error}")),
-        }
-    }
-
-    fn start(&mut self, client: u64, id: &str) {
-        let Some(index) = self.find(id) else { return self.reply(client, Reply::Unknown { id: id.into() }) };
-        let container = &mut self.containers[index];
-        if container.state.phase != Phase::Created || container.starting.is_some() {
-            return self.failed(client, format!("container {id} was started before"));
-        }
-        let shm = self.dir.join("shm");
-        let begun = container.plumb().and_then(|stdio| {
-            let (config, dir) = (&container.config, container.dir.clone());
-            let work = Start { pod: &self.pod, config, dir, shm, stdio };
-            Birth::begin(|cradle| start(work, &cradle))
-        });
-        match begun {
-            Ok(birth) => container.starting = Some(Starting { birth, client }),
-            Err(error) => self.failed(client, format!("start container {id}: {error}")),
-        }
-    }
-
-    fn advance_start(&mut self, index: usize) {
-        let container = &mut self.containers[index];
-        let Some(outcome) = container.starting.as_mut().and_then(|starting| starting.birth.advance()) else {
-            return;
-        };
-        let client = container.starting.take().map_or(0, |starting| starting.client);
-        let (recorded, reply, ended) = match outcome {
-            Outcome::Born { pid, terminal } => {
-                (container.born(pid, terminal), Reply::Done, self.strangers.remove(&pid))
-            }
-            Outcome::Failed { reason, pid } => {
-                pid.map(|pid| signal_child(pid, libc::SIGKILL));
-                let path = spec::cgroup_path(&self.pod, &container.config.id);
-                if let Err(error) = cgroups::remove(&path) {
-                    eprintln!("container {}: its cgroup stays for now: {error}", container.config.id);
-                }
-                (container.not_born(&reason), Reply::Failed { reason }, None)
-            }
-        };
-        note(recorded);
-        self.changed();
-        self.reply(client, reply);
-        if let Some(end) = ended {
-            self.container_ended(index, end);
-        }
-    }
-
-    fn signal(&mut self, client: u64, id: &str, signal: i32, all: bool) {
-        let Some(index) = self.find(id) else { return self.reply(client, Reply::Unknown { id: id.into() }) };
-        let state = &self.containers[index].state;
-        if state.phase == Phase::Running {
-            if all {
-                cgroups::kill(&spec::cgroup_path(&self.pod, id));
-            }
-            if let Err(error) = signal_child(state.pid, signal) {
-                return self.failed(client, format!("signal {signal} to container {id}: {error}"));
-            }
-        }
-        self.reply(client, Reply::Done);
-    }
-
-    /// Answered once it is gone; unknown is gone.
-    fn remove(&mut self, client: u64, id: &str) {
-        match self.find(id) {
-            None => self.reply(client, Reply::Done),
-            Some(index) => {
-                self.containers[index].removing.push(client);
-                if self.containers[index].is_running() {
-                    cgroups::kill(&spec::cgroup_path(&self.pod, id));
-                    let _ = signal_child(self.containers[index].state.pid, libc::SIGKILL);
-                }
-            }
-        }
-    }
-
-    /// Forgets the containers that are to be removed and have ended.
-    fn remove_ended(&mut self) {
-        let done = |container: &Container| !container.removing.is_empty() && container.starting.is_none();
-        while let Some(index) = self.containers.iter().position(|c| done(c) && !c.is_running()) {
-            let mut container = self.containers.remove(index);
-            container.close();
-            let undone = cgroups::remove(&spec::cgroup_path(&self.pod, &container.config.id))
-                .and_then(|()| std::fs::remove_dir_all(&container.dir));
-            self.changed();
-            for client in std::mem::take(&mut container.removing) {
-                match &undone {
-                    Ok(()) => self.reply(client, Reply::Done),
-                    Err(error) => {
-                        self.failed(client, format!("remove container {}: {error}", container.config.id))
-                    }
-                }
-            }
-        }
-        // One that was still being started when its removal was asked for.
-        for container in self.containers.iter().filter(|container| !container.removing.is_empty()) {
-            if container.is_running() {
-                let _ = signal_child(container.state.pid, libc::SIGKILL);
-            }
-        }
-    }
-
-    fn exec(&mut self, client: u64, id: &str, exec: &ExecConfig, fds: Vec<OwnedFd>) {
-        let Some(index) = self.find(id) else { return self.reply(client, Reply::Unknown { id: id.into() }) };
-        let container = &self.containers[index];
-        if !container.is_running() {
-            return self.failed(client, format!("container {id} is not running"));
-        }
-        let wanted = if exec.tty { [false; 3] } else { [exec.stdin, exec.stdout, exec.stderr] };
-        if fds.len() != wanted.iter().filter(|wanted| **wanted).count() {
-            return self.failed(client, "the streams do not match the request");
-        }
-        let mut fds = fds.into_iter();
-        let [stdin, stdout, stderr] = wanted.map(|wanted| if wanted { fds.next() } else { None });
-        let work = Enter {
-            pid: container.state.pid,
-            exec,
-            bundle: container.dir.join("bundle"),
-            cgroup: spec::cgroup_path(&self.pod, id),
-            stdio: Stdio { stdin, stdout, stderr },
-        };
-        match Birth::begin(|cradle| enter(work, &cradle)) {
-            Ok(birth) => self.set_role(client, Role::Executing { birth }),
-            Err(error) => self.failed(client, format!("exec in container {id}: {error}")),
-        }
-    }
-
-    fn advance_exec(&mut self, id: u64) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        let Role::Executing { birth } = &mut client.role else { return };
-        let Some(outcome) = birth.advance() else { return };
-        match outcome {
-            Outcome::Born { pid, terminal } => {
-                client.role = Role::Executed { pid };
-                client.reply(&Reply::Started { pid }, terminal.into_iter().collect());
-                if let Some(end) = self.strangers.remove(&pid) {
-                    self.child_ended(pid, end);
-                }
-            }
-            Outcome::Failed { reason, pid } => {
-                client.role = Role::Over;
-                pid.map(|pid| signal_child(pid, libc::SIGKILL));
-                self.failed(id, reason);
-            }
-        }
-    }
-
-    fn attach(&mut self, client: u64, id: &str, attach: AttachConfig, fds: Vec<OwnedFd>) {
-        let Some(index) = self.find(id) else { return self.reply(client, Reply::Unknown { id: id.into() }) };
-        let container = &mut self.containers[index];
-        if !container.is_running() {
-            return self.failed(client, format!("container {id} is not running"));
-        }
-        let wanted = [(attach.stdout, Stream::Stdout), (attach.stderr, Stream::Stderr)];
-        let streams = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, stream)| stream);
-        match container.attach(client, attach.stdin, streams.zip(fds).collect()) {
-            Ok(answer) => {
-                let pid = container.state.pid;
-                self.set_role(client, Role::Attached { id: id.into() });
-                self.reply_with(client, Reply::Started { pid }, answer);
-            }
-            Err(error) => self.failed(client, format!("attach to container {id}: {error}")),
-        }
-    }
-
     /// Ends of children; births first, so that no end meets a process nobody knows.
     fn reap(&mut self) {
         for index in 0..self.containers.len() {
@@ -544,6 +361,12 @@ impl Server {
         }
         undone.is_ok()
     }
+}
+
+/// Compiled seccomp profiles: beside the pods, for all of them.
+fn filters(pod_dir: &Path) -> PathBuf {
+    let root = pod_dir.parent().and_then(Path::parent);
+    root.unwrap_or(pod_dir).join("seccomp")
 }
 
 /// A record that cannot be written is said once a time; the container goes on.

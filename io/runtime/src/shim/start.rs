@@ -4,6 +4,7 @@
 //! container's process then belongs to the shim, the nearest subreaper. Errors are words over the cradle.
 
 use super::birth::Cradle;
+use super::confinement::{self, Confinement};
 use super::executor::Program;
 use super::spec;
 use super::users::{Identity, resolve_user};
@@ -18,6 +19,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+/// The container's OCI configuration as it is meant, in its directory; the bundle holds the engine's version.
+pub const SPEC_FILE: &str = "oci.json";
 /// libcontainer's own state of the container, below the container's directory.
 const ENGINE_DIR: &str = "engine";
 /// Where the terminal's master arrives, in the container's directory.
@@ -38,6 +41,8 @@ pub struct Start<'a> {
     /// The container's directory: the bundle and the engine's state lie there.
     pub dir: PathBuf,
     pub shm: PathBuf,
+    /// Where compiled seccomp profiles are kept.
+    pub filters: PathBuf,
     pub stdio: Stdio,
 }
 
@@ -49,25 +54,27 @@ pub fn start(start: Start<'_>, cradle: &Cradle) {
 }
 
 fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
-    let Start { pod, config, dir, shm, stdio } = start;
+    let Start { pod, config, dir, shm, filters, stdio } = start;
     let who = resolve_user(&config.rootfs, &config.user)?;
-    let value = spec::build(pod, config, &who, &shm)?;
-    let text = serde_json::to_vec(&value).map_err(|error| error.to_string())?;
-    fs::write(dir.join("config.oci.json"), &text).map_err(|error| format!("write the bundle: {error}"))?;
+    let mut value = spec::build(pod, config, &who, &shm)?;
+    write(&dir.join(SPEC_FILE), &value)?;
+    let confinement = Confinement::of(&value, &filters)?;
+    confinement::for_engine(&mut value);
+    let bundle = dir.join("bundle");
+    fs::create_dir_all(&bundle).map_err(|error| format!("make the bundle: {error}"))?;
+    write(&bundle.join("config.json"), &value)?;
     own(&stdio, &who);
     let path = spec::cgroup_path(pod, &config.id);
     join_unified(&path).map_err(|error| format!("join cgroup {path}: {error}"))?;
     adjust_oom_score(config);
-    let bundle = dir.join("bundle");
-    fs::create_dir_all(&bundle).map_err(|error| format!("make the bundle: {error}"))?;
-    fs::rename(dir.join("config.oci.json"), bundle.join("config.json")).map_err(|error| error.to_string())?;
     let console = match config.tty {
         true => Some(
             UnixListener::bind(dir.join(CONSOLE)).map_err(|error| format!("make the terminal: {error}"))?,
         ),
         false => None,
     };
-    let mut container = create(&dir, &bundle, config, stdio, cradle).map_err(|error| chain(&error))?;
+    let program = Program { cradle: cradle.number(), confinement };
+    let mut container = create(&dir, &bundle, config, stdio, program).map_err(|error| chain(&error))?;
     if !config.privileged {
         forbid_tun(&path);
     }
@@ -80,17 +87,21 @@ fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
     container.start().map_err(|error| chain(&error))
 }
 
+fn write(path: &Path, value: &serde_json::Value) -> Result<(), String> {
+    fs::write(path, value.to_string()).map_err(|error| format!("write {}: {error}", path.display()))
+}
+
 fn create(
     dir: &Path,
     bundle: &Path,
     config: &ContainerConfig,
     stdio: Stdio,
-    cradle: &Cradle,
+    program: Program,
 ) -> Result<Container, libcontainer::error::LibcontainerError> {
     let console = config.tty.then(|| dir.join(CONSOLE));
     let mut builder = ContainerBuilder::new(config.id.clone(), SyscallType::default())
         .with_root_path(dir.join(ENGINE_DIR))?
-        .with_executor(Program { cradle: cradle.number() })
+        .with_executor(program)
         .with_console_socket(console)
         .validate_id()?;
     builder.stdin = stdio.stdin;
