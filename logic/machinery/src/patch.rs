@@ -5,6 +5,8 @@
 
 mod json;
 mod pointer;
+#[cfg(test)]
+mod property_tests;
 mod strategic;
 #[cfg(test)]
 mod tests;
