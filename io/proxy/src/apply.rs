@@ -13,7 +13,7 @@ use kelson_tables::nft::{Command, Layout};
 use kelson_tables::{Changes, Family, Tables, diff};
 
 use crate::attributes::{Head, Writer};
-use crate::encode::{GET_TABLE, REQUEST, TABLE, batch, describe, protocol_family};
+use crate::encode::{GET_TABLE, REQUEST, TABLE, batch, describe, is_fixed, protocol_family};
 use crate::socket::Socket;
 use crate::{Error, affinity};
 
@@ -57,8 +57,11 @@ impl Nftables {
             for (family, commands) in &mut commands {
                 commands.extend(affinity::carry_over(&mut self.socket, *family));
             }
+            let held = state.iter().flat_map(|state| &state.layouts).map(|(family, _)| *family);
+            let dropped: Vec<Family> = held.filter(|f| !layouts.iter().any(|(kept, _)| kept == f)).collect();
+            commands.extend(dropped.into_iter().map(removal));
         }
-        send(&mut self.socket, &commands)?;
+        send(&mut self.socket, &commands, applied.replaced)?;
         self.state = Some(State { tables: tables.clone(), layouts });
         Ok(applied)
     }
@@ -74,7 +77,11 @@ impl Nftables {
             Some(answer) if answer.error == libc::ENOENT => Ok(false),
             Some(answer) => {
                 let source = io::Error::from_raw_os_error(answer.error);
-                Err(Error::Refused { asked: format!("looking for table {TABLE}"), source })
+                Err(Error::Refused {
+                    asked: format!("to say whether table {TABLE} exists"),
+                    fixed: true,
+                    source,
+                })
             }
         }
     }
@@ -87,8 +94,11 @@ impl Nftables {
 
 /// Removes every trace of the proxy from this thread's network namespace.
 pub fn destroy() -> Result<(), Error> {
-    let commands = [Family::V4, Family::V6].map(|f| (f, vec![Command::AddTable, Command::DeleteTable]));
-    send(&mut Socket::open()?, &commands)
+    send(&mut Socket::open()?, &[Family::V4, Family::V6].map(removal), true)
+}
+
+fn removal(family: Family) -> (Family, Vec<Command>) {
+    (family, vec![Command::AddTable, Command::DeleteTable])
 }
 
 /// Whether a change of some elements leads from `state` to `tables`.
@@ -125,13 +135,18 @@ pub(crate) fn guard(node: &NodeView, options: &kelson_tables::Options) -> Arc<Ta
     kelson_tables::compile(&kelson_model::Snapshot::default(), node, options).0
 }
 
-fn send(socket: &mut Socket, commands: &[(Family, Vec<Command>)]) -> Result<(), Error> {
+fn send(socket: &mut Socket, commands: &[(Family, Vec<Command>)], replacing: bool) -> Result<(), Error> {
     let Some(batch) = batch(commands) else { return Ok(()) };
     let answers = socket.transact(&batch.bytes)?;
     if let Some(refusal) = answers.iter().find(|answer| answer.error != 0) {
         let asked = usize::try_from(refusal.sequence).ok().and_then(|sequence| batch.asked.get(sequence));
-        let asked = asked.map_or("a batch".into(), |(which, n)| describe(&commands[*which].1[*n]));
-        return Err(Error::Refused { asked, source: io::Error::from_raw_os_error(refusal.error) });
+        let command = asked.map(|(family, n)| &commands[*family].1[*n]);
+        return Err(Error::Refused {
+            asked: command.map_or_else(|| "a batch".into(), describe),
+            // A rule of a picking chain may come with any update, and names sets that somebody may have removed.
+            fixed: command.is_some_and(is_fixed) && replacing,
+            source: io::Error::from_raw_os_error(refusal.error),
+        });
     }
     if answers.is_empty() {
         return Err(Error::Receive(io::ErrorKind::UnexpectedEof.into()));

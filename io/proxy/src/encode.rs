@@ -79,6 +79,11 @@ pub(crate) fn describe(command: &Command) -> String {
     }
 }
 
+/// Whether a command is part of every table, whatever the cluster.
+pub(crate) fn is_fixed(command: &Command) -> bool {
+    !matches!(command, Command::AddElements { .. } | Command::DeleteElements { .. } | Command::Restore { .. })
+}
+
 /// Where the flags are in a message's header.
 const FLAGS_AT: usize = if cfg!(target_endian = "little") { 6 } else { 7 };
 

@@ -20,10 +20,12 @@ pub enum Error {
     #[error("the kernel's packet filter did not answer")]
     Receive(#[source] io::Error),
     /// The kernel refused one command, and with it the whole batch.
-    #[error("the kernel refused {asked}{}", hint(.source))]
+    #[error("the kernel refused {asked}{}", cause(.fixed, .source))]
     Refused {
         /// What was asked.
         asked: String,
+        /// Whether it is the same in every table, so that only the kernel itself can be why.
+        fixed: bool,
         /// The cause.
         source: io::Error,
     },
@@ -39,15 +41,22 @@ impl Error {
     }
 }
 
+const MODULES: &str = ": this kernel lacks a part of nf_tables, try modprobe -a nf_tables nft_chain_nat nft_masq \
+                       nft_reject_ipv4 nft_fib_ipv4 nft_numgen nft_ct";
+
+/// The likely cause of a refusal: parts of the table that never change name nothing but the kernel's own modules.
+fn cause(fixed: &bool, source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::ENOENT) if *fixed => MODULES,
+        _ => hint(source),
+    }
+}
+
 fn hint(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => ": it takes CAP_NET_ADMIN, run as root",
-        Some(libc::EPROTONOSUPPORT | libc::EOPNOTSUPP | libc::EAFNOSUPPORT) => {
-            ": this kernel lacks a part of nf_tables, try modprobe nf_tables nft_chain_nat nft_masq nft_reject nft_fib_ipv4 \
-             nft_numgen nft_ct"
-        }
-        Some(libc::ENOENT) => ": something it names is not there, another program may have changed the table",
-        Some(libc::EEXIST | libc::EBUSY) => ": another program may have changed the table",
+        Some(libc::EPROTONOSUPPORT | libc::EOPNOTSUPP | libc::EAFNOSUPPORT) => MODULES,
+        Some(libc::ENOENT | libc::EEXIST | libc::EBUSY) => ": another program may have changed the table",
         Some(libc::EMSGSIZE | libc::ENOBUFS) => {
             ": the socket's buffer is too small, raise net.core.wmem_max and net.core.rmem_max"
         }
@@ -55,3 +64,6 @@ fn hint(source: &io::Error) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests;
