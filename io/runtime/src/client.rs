@@ -7,11 +7,15 @@ use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 /// The shim's socket, inside the pod's directory.
 pub(crate) const SOCKET: &str = "shim.sock";
+
+/// A shim turns to everybody within milliseconds; one that does not greet by then hangs in the kernel or was stopped.
+const GREETING_WAIT: Duration = Duration::from_secs(3);
 
 /// A greeted connection.
 pub(crate) struct Connection {
@@ -28,7 +32,10 @@ impl Connection {
             _ => Error::Connection { uid: uid.into(), source },
         })?;
         let mut connection = Self { uid: uid.into(), stream, inbox: Inbox::default() };
-        let greeting: Greeting = connection.receive().await?;
+        let greeting: Greeting = match tokio::time::timeout(GREETING_WAIT, connection.receive()).await {
+            Ok(greeting) => greeting?,
+            Err(_) => return Err(connection.lost(ErrorKind::TimedOut.into())),
+        };
         if !(OLDEST..=PROTOCOL).contains(&greeting.protocol) {
             return Err(Error::Protocol { uid: uid.into(), theirs: greeting.protocol, ours: PROTOCOL });
         }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The pod's configuration, in its directory.
 pub const POD_FILE: &str = "pod.json";
+/// The shim's pid, in the pod's directory.
+pub const PID_FILE: &str = "shim.pid";
 /// A directory a container.
 pub const CONTAINERS: &str = "containers";
 /// In a container's directory.
@@ -57,6 +59,7 @@ pub fn remove_pod(pod_dir: &Path) -> Result<(), Error> {
     if !pod_dir.exists() {
         return Ok(());
     }
+    end_shim(pod_dir);
     // Without a readable configuration the shim never ran: there is no cgroup to look for.
     if let Ok(config) = read_whole::<PodConfig>(&pod_dir.join(POD_FILE)) {
         let path = cgroups::pod_path(&config);
@@ -66,6 +69,17 @@ pub fn remove_pod(pod_dir: &Path) -> Result<(), Error> {
     match std::fs::remove_dir_all(pod_dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).during("remove", pod_dir),
         _ => Ok(()),
+    }
+}
+
+/// Kills a shim that did not end by itself. The pid is believed only while that process is this pod's shim.
+fn end_shim(pod_dir: &Path) {
+    let Ok(pid) = read_whole::<i32>(&pod_dir.join(PID_FILE)) else { return };
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    if words.next() == Some(b"shim") && words.next() == Some(pod_dir.as_os_str().as_encoded_bytes()) {
+        // SAFETY: no memory effects; the process was identified just now.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
     }
 }
 

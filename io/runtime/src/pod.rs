@@ -55,7 +55,8 @@ impl Pod {
                 tell.send_replace(first);
                 tokio::spawn(listen(connection, tell, alive_tell, dir.clone()))
             }
-            Err(Error::Gone { .. }) => {
+            Err(error @ (Error::Gone { .. } | Error::Connection { .. })) => {
+                tracing::warn!(uid = config.uid, %error, "a pod lost its shim");
                 tell.send_replace(Arc::new(leftovers::states(&dir)));
                 alive_tell.send_replace(false);
                 // Both senders live on in the task, so receivers wait instead of failing.
@@ -193,7 +194,7 @@ impl Pod {
     /// Ends every container, undoes mounts, cgroups and files. Works, and succeeds, whatever is left of the pod.
     pub async fn stop(&self) -> Result<(), Error> {
         match self.done(&Request::Stop).await {
-            Ok(()) | Err(Error::Gone { .. }) => {}
+            Ok(()) | Err(Error::Gone { .. } | Error::Connection { .. }) => {}
             Err(error) => return Err(error),
         }
         let dir = self.0.dir.clone();

@@ -26,9 +26,9 @@ pub(crate) mod users;
 use crate::cgroups;
 use crate::client::SOCKET;
 use crate::config::{Network, PodConfig};
-use crate::leftovers::{CONTAINERS, POD_FILE};
+use crate::leftovers::{CONTAINERS, PID_FILE, POD_FILE};
 use crate::runtime::READY;
-use crate::state::read_whole;
+use crate::state::{read_whole, write_whole};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use std::ffi::OsString;
@@ -105,6 +105,7 @@ fn prepare(dir: &Path) -> Step<PodConfig> {
     name_process();
     std::env::set_current_dir(dir).step("enter the pod's directory")?;
     let pod: PodConfig = read_whole(Path::new(POD_FILE)).step("read the pod's configuration")?;
+    write_whole(Path::new(PID_FILE), &std::process::id()).step("record the shim's pid")?;
     begin_move();
     // Refused where the node denies us CAP_SYS_RESOURCE; then the shim is as likely a victim as any process.
     let _ = fs::write("/proc/self/oom_score_adj", SHIM_OOM_SCORE_ADJ.to_string());

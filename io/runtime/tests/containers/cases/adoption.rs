@@ -80,3 +80,22 @@ pub async fn dead_shim_is_lost_and_swept(world: &World) {
     assert!(status.is_empty() || status.contains("State:\tZ"), "its processes have ended too: {status}");
     assert!(shims(&world.root).is_empty());
 }
+
+/// A shim that was stopped answers nothing, but its pod can still be ended.
+pub async fn hung_shim_is_swept(world: &World) {
+    let pod = world.pod("hung").await;
+    pod.create(&world.shell("c", "sleep 100")).await.unwrap();
+    pod.start("c").await.unwrap();
+    let shim = shims_now(world);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::SIGSTOP).unwrap();
+    drop(pod);
+    let pods = world.runtime.list().await.unwrap();
+    assert!(!pods[0].is_alive());
+    pods[0].stop().await.unwrap();
+    assert!(shims(&world.root).is_empty());
+}
+
+fn shims_now(world: &World) -> i32 {
+    let text = std::fs::read_to_string(world.root.join("pods/hung/shim.pid")).unwrap();
+    text.parse().unwrap()
+}

@@ -44,4 +44,5 @@ cases![
     security::exec_is_confined_too,
     adoption::killed_client_kills_no_pod,
     adoption::dead_shim_is_lost_and_swept,
+    adoption::hung_shim_is_swept,
 ];
