@@ -12,7 +12,7 @@ use kelson_machinery::status::Status;
 use serde_json::Value;
 
 use crate::config::Limits;
-use crate::negotiate::{Encoding, PRODUCED};
+use crate::protobuf;
 
 /// The media type of `Content-Type`, without parameters; JSON when the client names none.
 pub(crate) fn media_type(headers: &HeaderMap) -> &str {
@@ -23,12 +23,24 @@ pub(crate) fn media_type(headers: &HeaderMap) -> &str {
     }
 }
 
-/// The encoding of a body that is an object; upstream's 415 for any other.
-pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
+/// How a body that is an object is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Json,
+    Yaml,
+    Protobuf,
+}
+
+/// The media types of objects we take, for the refusal's text.
+const TAKEN: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// The form of a body that is an object; upstream's 415 for any other.
+pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Status> {
     match media_type(headers) {
-        "application/json" => Ok(Encoding::Json),
-        "application/yaml" => Ok(Encoding::Yaml),
-        _ => Err(Status::unsupported_media_type(&PRODUCED)),
+        "application/json" => Ok(Form::Json),
+        "application/yaml" => Ok(Form::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Form::Protobuf),
+        _ => Err(Status::unsupported_media_type(&TAKEN)),
     }
 }
 
@@ -57,10 +69,11 @@ fn seconds(duration: Duration) -> u32 {
 }
 
 /// Parses a body. The error is the parser's own words, to be put into the caller's sentence.
-pub(crate) fn parse(bytes: &[u8], encoding: Encoding) -> Result<Value, String> {
-    match encoding {
-        Encoding::Json => serde_json::from_slice(bytes).map_err(|e| e.to_string()),
-        Encoding::Yaml => serde_yaml_ng::from_slice(bytes).map_err(|e| format!("yaml: {e}")),
+pub(crate) fn parse(bytes: &[u8], form: Form) -> Result<Value, String> {
+    match form {
+        Form::Json => serde_json::from_slice(bytes).map_err(|e| e.to_string()),
+        Form::Yaml => serde_yaml_ng::from_slice(bytes).map_err(|e| format!("yaml: {e}")),
+        Form::Protobuf => protobuf::decode(bytes).map_err(|e| e.to_string()),
     }
 }
 

@@ -28,9 +28,17 @@ pub(crate) async fn ensure(core: &Arc<Core>) -> Result<(), Status> {
         create(core, "namespaces", "", name, object).await?;
     }
     create(core, "services", "default", "kubernetes", service(core)).await?;
-    let endpoints = endpoints(core);
-    put(core, "endpoints", endpoints, &["subsets"]).await?;
+    if !is_reachable(core) {
+        return Ok(());
+    }
+    put(core, "endpoints", endpoints(core), &["subsets"]).await?;
     put(core, "endpointslices", endpoint_slice(core), &["endpoints", "ports", "addressType"]).await
+}
+
+/// Whether pods can reach the address we are advertised at; the API refuses others as endpoints.
+pub(crate) fn is_reachable(core: &Core) -> bool {
+    let address = core.config.advertise;
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
 fn call(core: &Arc<Core>, plural: &str, namespace: &str, name: &str) -> Result<Call, Status> {

@@ -8,8 +8,7 @@ use kelson_machinery::status::{GroupName, Status};
 use kelson_machinery::{Object, meta, strict};
 use kelson_registry::OlderVersion;
 
-use crate::body;
-use crate::negotiate::Encoding;
+use crate::body::{self, Form};
 use crate::request::Query;
 use crate::state::Call;
 
@@ -68,20 +67,20 @@ pub(crate) fn object(
     validation: Validation,
 ) -> Result<Object, Status> {
     let (value, repeated) =
-        parse(bytes, body::encoding(headers)?).map_err(|why| unrecognized(call, &why, bytes))?;
+        parse(bytes, body::form(headers)?).map_err(|why| unrecognized(call, &why, bytes))?;
     check_type(call, &value)?;
     let (object, errors) = decode(call, value, repeated)?;
     judge(call, errors, validation, |why| cannot_handle(call, &why))?;
     Ok(object)
 }
 
-/// JSON or YAML to a value and the keys that came twice.
-pub(crate) fn parse(bytes: &[u8], encoding: Encoding) -> Result<(Object, Vec<String>), String> {
-    match encoding {
-        Encoding::Json => {
+/// A body to a value and the keys that came twice.
+pub(crate) fn parse(bytes: &[u8], form: Form) -> Result<(Object, Vec<String>), String> {
+    match form {
+        Form::Json => {
             strict::parse(bytes).map_err(|e| format!("couldn't get version/kind; json parse error: {e}"))
         }
-        Encoding::Yaml => body::parse(bytes, encoding).map(|value| (value, Vec::new())),
+        _ => body::parse(bytes, form).map(|value| (value, Vec::new())),
     }
 }
 

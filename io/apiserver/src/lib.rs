@@ -22,6 +22,7 @@ mod negotiate;
 mod objects;
 mod openapi;
 pub mod pki;
+mod protobuf;
 mod render;
 mod request;
 mod response;
@@ -113,6 +114,9 @@ impl ApiServer {
             config,
         });
         bootstrap::ensure(&core).await.map_err(Error::Bootstrap)?;
+        if !bootstrap::is_reachable(&core) {
+            tracing::warn!(address = %core.config.advertise, "pods cannot reach the API at this address; the Service kubernetes gets no endpoints");
+        }
         let router = router(&core);
         let front = Arc::new(server::Front { router, tls, tokens: tokens.unwrap_or_default(), limits });
         Ok(Self { core, pki, front })

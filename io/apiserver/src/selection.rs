@@ -26,12 +26,6 @@ pub(crate) struct Selection {
 const META_FIELDS: [&str; 2] = ["metadata.name", "metadata.namespace"];
 
 impl Selection {
-    /// Everything of a kind.
-    #[cfg(test)]
-    pub fn everything(kind: &'static Kind) -> Self {
-        Self { kind, labels: LabelSelector::everything(), fields: FieldSelector::everything() }
-    }
-
     /// What a query's `labelSelector` and `fieldSelector` say.
     pub fn parse(kind: &'static Kind, query: &Query) -> Result<Self, Status> {
         let labels = LabelSelector::parse(query.get("labelSelector")).map_err(|e| {

@@ -92,7 +92,7 @@ impl Harness {
     async fn open(dir: Scratch, adjust: impl FnOnce(&mut Config)) -> Self {
         let store = Embedded::open(dir.path().join("store"), kelson_store::Config::default()).unwrap();
         let mut config =
-            Config::new(dir.path(), "127.0.0.1:6443".parse().unwrap(), "127.0.0.1".parse().unwrap());
+            Config::new(dir.path(), "127.0.0.1:6443".parse().unwrap(), "192.0.2.1".parse().unwrap());
         adjust(&mut config);
         let server = Arc::new(ApiServer::open(config, Arc::new(store)).await.unwrap());
         Self { server, dir }

@@ -24,10 +24,10 @@ async fn a_body_that_does_not_come_is_given_up() {
 
 #[test]
 fn media_types() {
-    assert_eq!(encoding(&HeaderMap::new()), Ok(Encoding::Json));
-    assert_eq!(encoding(&media("application/json; charset=utf-8")), Ok(Encoding::Json));
-    assert_eq!(encoding(&media("application/yaml")), Ok(Encoding::Yaml));
-    assert_eq!(encoding(&media("application/vnd.kubernetes.protobuf")).unwrap_err().code, 415);
+    assert_eq!(form(&HeaderMap::new()), Ok(Form::Json));
+    assert_eq!(form(&media("application/json; charset=utf-8")), Ok(Form::Json));
+    assert_eq!(form(&media("application/yaml")), Ok(Form::Yaml));
+    assert_eq!(form(&media("text/plain")).unwrap_err().code, 415);
 }
 
 #[test]
@@ -36,13 +36,10 @@ fn hostile_bodies_are_errors() {
     let aliases: String =
         (1..30).map(|i| format!("a{i}: &a{i} [*a{p},*a{p},*a{p},*a{p}]\n", p = i - 1)).collect();
     let bomb = format!("a0: &a0 [x,x,x,x]\n{aliases}");
-    for (text, encoding) in [
-        (deep.as_str(), Encoding::Json),
-        (&deep, Encoding::Yaml),
-        (&bomb, Encoding::Yaml),
-        ("{", Encoding::Json),
-    ] {
-        assert!(parse(text.as_bytes(), encoding).is_err());
+    for (text, form) in
+        [(deep.as_str(), Form::Json), (&deep, Form::Yaml), (&bomb, Form::Yaml), ("{", Form::Json)]
+    {
+        assert!(parse(text.as_bytes(), form).is_err());
     }
-    assert_eq!(parse(b"a: [1, \"2\"]", Encoding::Yaml).unwrap(), serde_json::json!({"a": [1, "2"]}));
+    assert_eq!(parse(b"a: [1, \"2\"]", Form::Yaml).unwrap(), serde_json::json!({"a": [1, "2"]}));
 }

@@ -17,7 +17,7 @@ use crate::verbs::update::{Mode, change};
 /// Binds the pod to the node the body names.
 pub(crate) async fn bind(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Reply {
     let options = Options::parse(&call.query, "CreateOptions")?;
-    let binding = body::parse(bytes, body::encoding(headers)?).map_err(Status::bad_request)?;
+    let binding = body::parse(bytes, body::form(headers)?).map_err(Status::bad_request)?;
     check(call, &binding)?;
     let node = meta::get_str(&binding, &["target", "name"]).to_owned();
     let annotations = meta::annotations(&binding);

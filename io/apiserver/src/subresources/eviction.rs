@@ -12,7 +12,7 @@ use crate::verbs::delete::{DeleteOptions, delete_object};
 
 /// Evicts the pod the path names.
 pub(crate) async fn evict(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Reply {
-    let eviction: Object = body::parse(bytes, body::encoding(headers)?).map_err(Status::bad_request)?;
+    let eviction: Object = body::parse(bytes, body::form(headers)?).map_err(Status::bad_request)?;
     let given = meta::name(&eviction);
     if !given.is_empty() && given != call.name() {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));

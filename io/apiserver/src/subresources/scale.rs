@@ -25,7 +25,7 @@ pub(crate) async fn get(call: &Call) -> Reply {
 /// Answers a PUT of the Scale.
 pub(crate) async fn update(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Reply {
     let options = Options::parse(&call.query, "UpdateOptions")?;
-    let given = body::parse(bytes, body::encoding(headers)?).map_err(Status::bad_request)?;
+    let given = body::parse(bytes, body::form(headers)?).map_err(Status::bad_request)?;
     check_name(call, &given)?;
     set(call, options.dry_run, |_| Ok(given.clone())).await
 }
@@ -34,7 +34,7 @@ pub(crate) async fn update(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Re
 pub(crate) async fn patch(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Reply {
     let form = Form::of(headers)?;
     let options = Options::parse(&call.query, "PatchOptions")?;
-    let patch = crate::incoming::parse(bytes, crate::negotiate::Encoding::Json);
+    let patch = crate::incoming::parse(bytes, body::Form::Json);
     let (patch, _) = patch.map_err(|why| Status::bad_request(malformed(&why)))?;
     set(call, options.dry_run, |mut current| {
         let merged = form.apply(&mut current, &patch, &|_: &[&str]| Default::default());

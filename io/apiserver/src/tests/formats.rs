@@ -67,7 +67,7 @@ async fn other_media_types_are_refused_in_upstreams_words() {
     assert_eq!(answer.status(), (406, "NotAcceptable", text));
     let headers = [("content-type", "text/plain")];
     let answer = harness.send(admin(), "POST", CONFIG_MAPS, &headers, "x").await;
-    let text = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml";
+    let text = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf";
     assert_eq!(answer.status(), (415, "UnsupportedMediaType", text));
 }
 

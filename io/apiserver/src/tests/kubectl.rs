@@ -157,7 +157,7 @@ async fn objects_are_shown_changed_and_deleted() {
         .refuses(
             "create configmap a",
             "",
-            "Error from server (AlreadyExists): configmaps \"a\" already exists",
+            "error: failed to create configmap: configmaps \"a\" already exists",
         )
         .await;
     kubectl.says("label configmap a x=y", "configmap/a labeled\n").await;

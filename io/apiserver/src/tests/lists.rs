@@ -125,7 +125,7 @@ async fn tokens_older_than_the_store_remembers_go_on_without_consistency() {
     let dir = Scratch::new();
     let config = kelson_store::Config { events_max: 4, ..kelson_store::Config::default() };
     let store = Arc::new(Embedded::open(dir.path().join("store"), config).unwrap());
-    let settings = Config::new(dir.path(), "127.0.0.1:1".parse().unwrap(), "127.0.0.1".parse().unwrap());
+    let settings = Config::new(dir.path(), "127.0.0.1:1".parse().unwrap(), "192.0.2.1".parse().unwrap());
     let harness = Harness { server: Arc::new(ApiServer::open(settings, store).await.unwrap()), dir };
     for i in 0..3 {
         harness.post(CONFIG_MAPS, config_map(&format!("m{i}"))).await.expect(201);

@@ -24,9 +24,9 @@ async fn a11_the_service_kubernetes_is_there_with_its_endpoints() {
         (&json!("https"), &json!(443), &json!(6443))
     );
     let endpoints = harness.get("/api/v1/namespaces/default/endpoints/kubernetes").await.expect(200);
-    assert_eq!(endpoints["subsets"][0]["addresses"][0]["ip"], "127.0.0.1");
+    assert_eq!(endpoints["subsets"][0]["addresses"][0]["ip"], "192.0.2.1");
     let slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
-    assert_eq!(harness.get(slice).await.expect(200)["endpoints"][0]["addresses"], json!(["127.0.0.1"]));
+    assert_eq!(harness.get(slice).await.expect(200)["endpoints"][0]["addresses"], json!(["192.0.2.1"]));
     let namespaces = harness.get("/api/v1/namespaces").await.expect(200);
     assert_eq!(namespaces["items"].as_array().unwrap().len(), 4);
 }

@@ -164,7 +164,7 @@ async fn what_is_no_longer_kept_is_410_in_a_frame() {
     let dir = Scratch::new();
     let config = kelson_store::Config { events_max: 2, ..kelson_store::Config::default() };
     let store = Arc::new(Embedded::open(dir.path().join("store"), config).unwrap());
-    let settings = Config::new(dir.path(), "127.0.0.1:1".parse().unwrap(), "127.0.0.1".parse().unwrap());
+    let settings = Config::new(dir.path(), "127.0.0.1:1".parse().unwrap(), "192.0.2.1".parse().unwrap());
     let harness = Harness { server: Arc::new(ApiServer::open(settings, store).await.unwrap()), dir };
     let mut frames =
         Frames::open(&harness, &format!("{CONFIG_MAPS}?watch=true&resourceVersion=1"), JSON).await;

@@ -164,8 +164,8 @@ async fn updates_must_name_what_the_path_names() {
     harness.post(CONFIG_MAPS, config_map("a")).await.expect(201);
     let answer = harness.put(&format!("{CONFIG_MAPS}/a"), &config_map("b")).await;
     assert_eq!(answer.status().2, "the name of the object (b) does not match the name on the URL (a)");
-    let missing = harness.put(&format!("{CONFIG_MAPS}/b"), &config_map("b")).await;
-    assert_eq!(missing.status(), (404, "NotFound", "configmaps \"b\" not found"));
+    let missing = harness.put(&format!("{DEPLOYMENTS}/b"), &deployment("b")).await;
+    assert_eq!(missing.status(), (404, "NotFound", "deployments.apps \"b\" not found"));
     let created = harness.put(&format!("{SERVICES}/s"), &service("s")).await;
     assert_eq!(created.code, 201, "A1.6: {created:?}");
 }
@@ -197,7 +197,7 @@ async fn old_versions_go_in_and_come_out() {
     manifest["spec"].as_object_mut().unwrap().remove("selector");
     let answer = harness.post(old, manifest).await;
     assert!(
-        answer.warnings()[0].starts_with("299 - \"extensions/v1beta1 Deployment is deprecated in v1.9+"),
+        answer.warnings()[0].starts_with("299 - \"extensions/v1beta1 Deployment is deprecated in v1.8+"),
         "{:?}",
         answer.warnings()
     );

@@ -61,7 +61,7 @@ impl DeleteOptions {
         let mut options = match bytes.is_empty() {
             true => Self::from_query(query)?,
             false => {
-                let value = body::parse(bytes, body::encoding(headers)?).map_err(Status::bad_request)?;
+                let value = body::parse(bytes, body::form(headers)?).map_err(Status::bad_request)?;
                 let wrong = |e| Status::bad_request(format!("unable to decode DeleteOptions: {e}"));
                 serde_json::from_value(value).map_err(wrong)?
             }

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use crate::body;
 use crate::incoming::{self, Options, Validation};
-use crate::negotiate::Encoding;
 use crate::render::View;
 use crate::response::{self, Reply};
 use crate::state::Call;
@@ -67,7 +66,7 @@ pub(crate) async fn patch(call: &Call, headers: &HeaderMap, bytes: &[u8], mode: 
     let form = Form::of(headers)?;
     let options = Options::parse(&call.query, "PatchOptions")?;
     let (patch, repeated) =
-        incoming::parse(bytes, Encoding::Json).map_err(|why| Status::bad_request(malformed(&why)))?;
+        incoming::parse(bytes, body::Form::Json).map_err(|why| Status::bad_request(malformed(&why)))?;
     let stored = update::change(call, mode, options.dry_run, |old| {
         let mut target = view.converted(old.clone());
         form.apply(&mut target, &patch, &call.kind.merge).map_err(|error| error.status())?;
