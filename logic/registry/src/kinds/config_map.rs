@@ -20,7 +20,6 @@ pub const KIND: Kind = Kind {
     cells,
     validate,
     validate_update,
-    create_on_update: true,
     ..base::<ConfigMap>("configmap")
 };
 

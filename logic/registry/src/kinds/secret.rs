@@ -38,7 +38,6 @@ pub const KIND: Kind = Kind {
     validate_update,
     selectable: &["type"],
     select: |secret, field| (field == "type").then(|| text(&secret["type"]).to_owned()),
-    create_on_update: true,
     ..base::<Secret>("secret")
 };
 
