@@ -1,16 +1,13 @@
 //! Messages of others on the wire: the query we send, whether a reply belongs to it, how long it may be kept, and how it
 //! becomes the reply to a client.
 //!
-//! Works on the bytes; nothing is decoded that need not be. It cannot panic whatever the bytes are; a reply longer than
-//! [`REPLY_MAX`] or of more than [`RECORDS_MAX`] records is no reply.
+//! Works on the bytes; nothing is decoded that need not be. It cannot panic whatever the bytes are; a reply of more than
+//! [`RECORDS_MAX`] records is no reply.
 
 use kelson_zones::{Query, rcode, rtype};
 
 /// Bytes of a message's header.
 const HEADER: usize = 12;
-
-/// Longest reply taken from an upstream server, in bytes.
-pub(crate) const REPLY_MAX: usize = 65_535;
 
 /// Most records read in one reply.
 const RECORDS_MAX: u32 = 4096;

@@ -46,9 +46,15 @@ pub(crate) struct Shard {
     responses: [[AtomicU64; CODES.len() + 1]; 2],
     durations: [AtomicU64; BUCKETS.len() + 1],
     duration_sum_ns: AtomicU64,
+    panics: AtomicU64,
 }
 
 impl Shard {
+    /// Counts a panic survived.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a query.
     pub fn request(&self, is_ours: bool, transport: Transport, kind: u16) {
         let kind = TYPES.iter().position(|(known, _)| *known == kind).unwrap_or(TYPES.len());
@@ -130,6 +136,8 @@ impl Metrics {
         ] {
             let _ = writeln!(text, "# TYPE {name} {kind}\n{name}{{server=\"dns://:53\"}} {value}");
         }
+        let panics = self.sum(|shard| &shard.panics);
+        let _ = writeln!(text, "# TYPE coredns_panics_total counter\ncoredns_panics_total {panics}");
         text
     }
 

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -71,8 +72,15 @@ pub(crate) fn wake(socket: &UdpSocket) {
 }
 
 impl Worker {
-    /// Serves until shutdown.
+    /// Serves until shutdown, whatever a query does: a thread that died would leave its clients without replies.
     pub fn run(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            tracing::error!("a DNS query made its thread panic; the thread goes on without that batch");
+            self.shard.panicked();
+        }
+    }
+
+    fn serve(&mut self) {
         let mut queries = vec![[0_u8; QUERY_MAX]; BATCH];
         let mut replies = vec![[0_u8; UDP_REPLY_MAX]; BATCH];
         let mut peers = Peers::new();

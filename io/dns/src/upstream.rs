@@ -11,10 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use crate::message::{Question, REPLY_MAX, Received, is_cut};
+use crate::message::{Question, Received, is_cut};
 
 /// How long one server is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest datagram taken, in bytes; we say that we take far less, so a longer one is no answer to us.
+const DATAGRAM_MAX: usize = 4096;
 
 /// Asks `server`; `None` when it does not answer in time or only nonsense.
 pub(crate) async fn ask(server: SocketAddr, question: &Question) -> Option<Received> {
@@ -31,7 +34,7 @@ async fn by_udp(server: SocketAddr, question: &Question) -> io::Result<Vec<u8>> 
     socket.connect(server).await?;
     let id = random_id();
     socket.send(&question.message(id)).await?;
-    let mut buffer = vec![0; REPLY_MAX];
+    let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         let length = socket.recv(&mut buffer).await?;
         if question.is_answered_by(id, &buffer[..length]) {
