@@ -430,11 +430,7 @@ fn edns_versions_we_do_not_know() {
     message.edns = Some(record);
     let (_, out) = outcome(&zone_of(&snapshot()), &message, Transport::Udp, 0);
     let reply = Message::from_vec(&out).unwrap();
-    assert_eq!(
-        (u16::from(reply.metadata.response_code), reply.answers.len()),
-        (16, 0),
-        "BADVERS"
-    );
+    assert_eq!((u16::from(reply.metadata.response_code), reply.answers.len()), (16, 0), "BADVERS");
 }
 
 #[test]
