@@ -63,7 +63,7 @@ pub async fn pull(host: &Host, pod: &Pod, container: String, image: String) -> O
     let pulled = host.images.pull(&image, &options).await;
     let took = SignedDuration::try_from(begun.elapsed()).unwrap_or(SignedDuration::MAX);
     Outcome::Pulled(vec![match pulled {
-        Ok(pulled) => Report::Pulled { container, image, facts: ImageFacts { size: pulled.size }, took },
+        Ok(pulled) => Report::Pulled { container, image, facts: ImageFacts { size: pulled.size, imported: false }, took },
         Err(error) => Report::PullFailed { container, image, error: PullError(chain(&error)) },
     }])
 }

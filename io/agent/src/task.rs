@@ -18,7 +18,7 @@ use kelson_process::Shutdown;
 use kelson_runtime::{ContainerConfig, ContainerState, Phase};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -223,55 +223,57 @@ impl Task {
         decision.wake_at.into_iter().chain(held_until).min()
     }
 
+    /// Hands an action out as a job.
     fn act(&mut self, action: Action) {
         let (host, pod, ips) = (self.host.clone(), self.pod.clone(), self.ips.clone());
         match (action, self.shim.clone()) {
-            (Action::MountVolumes, _) => {
-                drop(self.jobs.spawn(async move { jobs::mount(&host, &pod, &ips).await }))
-            }
-            (Action::StartSandbox, _) => {
-                drop(self.jobs.spawn(async move { jobs::sandbox(&host, &pod).await }))
-            }
+            (Action::MountVolumes, _) => self.spawn("mount", async move { jobs::mount(&host, &pod, &ips).await }),
+            (Action::StartSandbox, _) => self.spawn("sandbox", async move { jobs::sandbox(&host, &pod).await }),
             (Action::Pull { container, image }, _) => {
-                self.jobs.spawn(async move { jobs::pull(&host, &pod, container, image).await });
+                self.spawn("pull", async move { jobs::pull(&host, &pod, container, image).await })
             }
-            (Action::Start { container, attempt }, Some(shim)) => {
-                self.jobs
-                    .spawn(async move { jobs::start(&host, &pod, &shim, container, attempt, &ips).await });
-            }
-            (Action::Hook { container, id, kind, limit_seconds }, Some(shim)) => {
-                self.jobs.spawn(async move {
-                    jobs::hook(&pod, &shim, container, id, kind, limit_seconds, &ips).await
-                });
-            }
+            (Action::Start { container, attempt }, Some(shim)) => self.spawn("start", async move {
+                jobs::start(&host, &pod, &shim, container, attempt, &ips).await
+            }),
+            (Action::Hook { container, id, kind, limit_seconds }, Some(shim)) => self.spawn("hook", async move {
+                jobs::hook(&pod, &shim, container, id, kind, limit_seconds, &ips).await
+            }),
             (Action::Signal { container: _, id, signal }, Some(shim)) => {
                 let number = self.stop_signal(&id);
-                self.jobs.spawn(async move { jobs::signal(&shim, id, signal, number).await });
+                self.spawn("signal", async move { jobs::signal(&shim, id, signal, number).await })
             }
             (Action::Probe { container, id, kind }, Some(shim)) => {
-                self.jobs.spawn(async move { jobs::probe(&pod, &shim, container, id, kind, &ips).await });
+                self.spawn("probe", async move { jobs::probe(&pod, &shim, container, id, kind, &ips).await })
             }
             (Action::Remove { container: _, id }, shim) => self.remove(id, shim),
             (Action::StopSandbox, shim) => {
                 let (uid, roots) = (self.uid(), self.roots());
-                self.jobs.spawn(async move {
+                self.spawn("stop", async move {
                     sandbox::stop(&host, &uid, shim, roots).await;
                     Outcome::SandboxGone
-                });
+                })
             }
-            (Action::UnmountVolumes, _) => {
-                drop(self.jobs.spawn(async move { jobs::unmount(&host, &pod).await }))
-            }
-            (Action::DeletePod, _) => drop(self.jobs.spawn(async move { jobs::delete(&host, &pod).await })),
+            (Action::UnmountVolumes, _) => self.spawn("unmount", async move { jobs::unmount(&host, &pod).await }),
+            (Action::DeletePod, _) => self.spawn("delete", async move { jobs::delete(&host, &pod).await }),
             (action, None) => tracing::debug!(?action, "an action came after the sandbox was gone"),
         }
+    }
+
+    fn spawn(&mut self, job: &'static str, work: impl Future<Output = Outcome> + Send + 'static) {
+        let (pod, work) = (self.name(), Box::pin(work));
+        self.jobs.spawn(async move {
+            let begun = Instant::now();
+            let outcome = work.await;
+            tracing::debug!(pod, job, took_us = begun.elapsed().as_micros(), "a job ended");
+            outcome
+        });
     }
 
     fn remove(&mut self, id: String, shim: Option<kelson_runtime::Pod>) {
         let (host, pod) = (self.host.clone(), self.pod.clone());
         self.configs.remove(&id);
         let Some(run) = self.runs.remove(&id) else { return self.report(Report::Removed { id }) };
-        self.jobs.spawn(async move {
+        self.spawn("remove", async move {
             container::remove(&host, &pod, shim.as_ref(), &run).await;
             Outcome::Reports(vec![Report::Removed { id: run.id }])
         });
@@ -425,7 +427,7 @@ impl Task {
         spelled
             .filter_map(|image| {
                 let found = self.host.images.find(&image)?;
-                Some((image, ImageFacts { size: found.size }))
+                Some((image, ImageFacts { size: found.size, imported: found.digests.is_empty() }))
             })
             .collect()
     }

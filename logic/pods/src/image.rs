@@ -4,6 +4,8 @@
 
 use k8s_openapi::api::core::v1::Container;
 
+use crate::reports::ImageFacts;
+
 /// Longest name of a repository, its registry included.
 const NAME_MAX: usize = 255;
 
@@ -22,17 +24,19 @@ pub(crate) enum Verdict {
     Invalid(String),
 }
 
-pub(crate) fn verdict(container: &Container, present: bool, pulled: bool) -> Verdict {
+/// Policy Always asks the registry for what may be newer; what was imported by hand has no registry to ask.
+pub(crate) fn verdict(container: &Container, facts: Option<&ImageFacts>, pulled: bool) -> Verdict {
     let image = container.image.as_deref().unwrap_or_default();
     if let Err(why) = check(image) {
         let why = format!("couldn't parse image name \"{image}\": {why}");
         return Verdict::Invalid(format!("Failed to apply default image tag \"{image}\": {why}"));
     }
-    match (policy(container), present, pulled) {
-        (_, _, true) => Verdict::Pulled,
-        ("Always", _, _) | ("IfNotPresent", false, _) => Verdict::Pull,
-        (_, true, _) => Verdict::Present,
-        (_, false, _) => Verdict::MayNotPull(format!(
+    match (policy(container), facts) {
+        _ if pulled => Verdict::Pulled,
+        ("Always", Some(facts)) if facts.imported => Verdict::Present,
+        ("Always", _) | ("IfNotPresent", None) => Verdict::Pull,
+        (_, Some(_)) => Verdict::Present,
+        (_, None) => Verdict::MayNotPull(format!(
             "Container image \"{image}\" is not present with pull policy of Never"
         )),
     }

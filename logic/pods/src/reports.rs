@@ -25,6 +25,8 @@ pub enum HookKind {
 pub struct ImageFacts {
     /// Bytes, compressed or not as the store counts them.
     pub size: u64,
+    /// It was imported by hand and never pulled, so no registry has a newer one.
+    pub imported: bool,
 }
 
 /// Why a pull failed; the text is the registry client's.

@@ -9,7 +9,7 @@ use crate::image::{self, Verdict};
 use crate::kill;
 use crate::life::{Life, Memory, Step, Waiting};
 use crate::probe;
-use crate::reports::HookKind;
+use crate::reports::{HookKind, ImageFacts};
 use crate::restart::{self, current};
 use crate::spec::{self, Role};
 use jiff::{SignedDuration, Timestamp};
@@ -147,14 +147,14 @@ fn wants_start(pod: &Pod, container: &Container, memory: &Memory) -> bool {
 
 /// Starts one container, or says why it has to wait.
 fn start(life: &mut Life, pod: &Pod, container: &Container, now: Timestamp, draft: &mut Draft) {
-    let present = life.images.contains_key(container.image.as_deref().unwrap_or_default());
+    let facts = life.images.get(container.image.as_deref().unwrap_or_default()).cloned();
     let attempt = next_attempt(life, pod, &container.name);
     let memory = life.memory(&container.name);
     if let Some(at) = memory.retry_at.filter(|at| now < *at) {
         return draft.wake(at);
     }
     if crash_looping(memory, pod, container, now, draft)
-        || !image_ready(memory, pod, container, present, now, draft)
+        || !image_ready(memory, pod, container, facts.as_ref(), now, draft)
     {
         return;
     }
@@ -218,13 +218,13 @@ fn image_ready(
     memory: &mut Memory,
     pod: &Pod,
     container: &Container,
-    present: bool,
+    facts: Option<&ImageFacts>,
     now: Timestamp,
     draft: &mut Draft,
 ) -> bool {
     let path = spec::field_path(pod, &container.name);
     let image = container.image.clone().unwrap_or_default();
-    match image::verdict(container, present, memory.pulled) {
+    match image::verdict(container, facts, memory.pulled) {
         Verdict::Pulled => return true,
         Verdict::Present => {
             let message = format!("Container image \"{image}\" already present on machine");

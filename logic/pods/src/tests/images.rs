@@ -66,9 +66,21 @@ fn an_image_that_may_not_be_pulled_is_waited_for() {
     );
     world.pass(10);
     assert_eq!(world.events(), said, "it is said once");
-    world.report(Report::Images([("x:1".to_owned(), crate::ImageFacts { size: 1 })].into()));
+    world.report(Report::Images([("x:1".to_owned(), crate::ImageFacts { size: 1, imported: false })].into()));
     world.settle();
     assert_eq!(world.phase(), "Running");
+}
+
+#[test]
+fn what_was_imported_by_hand_is_not_asked_of_a_registry() {
+    let check = |imported: bool, expected: &str| {
+        let mut world = without_images("Always", "x:latest");
+        world.report(Report::Images([("x:latest".to_owned(), crate::ImageFacts { size: 1, imported })].into()));
+        world.settle();
+        assert!(world.events()[0].starts_with(expected), "{:?}", world.events());
+    };
+    check(true, "Pulled: Container image \"x:latest\" already present on machine");
+    check(false, "Pulling: Pulling image \"x:latest\"");
 }
 
 #[test]

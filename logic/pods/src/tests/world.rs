@@ -58,7 +58,7 @@ impl World {
         };
         let images = crate::containers(&world.pod)
             .filter_map(|it| it.image.clone())
-            .map(|it| (it, ImageFacts { size: 7 }));
+            .map(|it| (it, ImageFacts { size: 7, imported: false }));
         let images = images.collect();
         world.report(Report::Images(images));
         world
@@ -111,7 +111,7 @@ impl World {
             Action::StartSandbox => self.report(Report::SandboxReady { ips: vec!["10.244.0.5".to_owned()] }),
             Action::Pull { container, image } => {
                 let took = SignedDuration::from_millis(1200);
-                self.report(Report::Pulled { container, image, facts: ImageFacts { size: 9 }, took });
+                self.report(Report::Pulled { container, image, facts: ImageFacts { size: 9, imported: false }, took });
             }
             Action::Start { container, attempt } => self.start(&container, attempt),
             Action::Signal { id, signal: StopSignal::Stop, .. } => self.exit(&id, 143),
