@@ -8,7 +8,9 @@ use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Binding, ObjectReference};
 use kelson_plans::plan::{Absent, Propagation};
 use kelson_plans::{Action, Ending, Key, Plan, Reason, Resource, Step};
-use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use kube::core::{ObjectMeta, Request};
 use serde_json::Value;
 use tracing::debug;
@@ -126,7 +128,9 @@ fn judge(action: &Action, error: kube::Error) -> Outcome {
             Outcome::Stale
         }
         // Nothing new comes into a namespace that is going (B1.17).
-        403 if causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating") => Outcome::Done(Value::Null),
+        403 if causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating") => {
+            Outcome::Done(Value::Null)
+        }
         _ => Outcome::Refused(status.message.clone()),
     }
 }
@@ -196,7 +200,8 @@ fn conditioned(patch: &Value, uid: &str, version: Option<&str>) -> Value {
 }
 
 async fn delete(client: &kube::Client, action: &Action) -> kube::Result<Value> {
-    let Action::Delete { resource, key, uid, resource_version, grace_seconds, propagation, .. } = action else {
+    let Action::Delete { resource, key, uid, resource_version, grace_seconds, propagation, .. } = action
+    else {
         unreachable!("called for deletions alone");
     };
     let params = DeleteParams {
@@ -206,7 +211,10 @@ async fn delete(client: &kube::Client, action: &Action) -> kube::Result<Value> {
             Propagation::Foreground => PropagationPolicy::Foreground,
             Propagation::Orphan => PropagationPolicy::Orphan,
         }),
-        preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: resource_version.clone() }),
+        preconditions: Some(Preconditions {
+            uid: Some(uid.clone()),
+            resource_version: resource_version.clone(),
+        }),
         ..DeleteParams::default()
     };
     send(client, request(resource, &key.namespace).delete(&key.name, &params)).await

@@ -69,7 +69,10 @@ pub trait Reflected: kube::Resource + Clone + Debug + DeserializeOwned + Send + 
 impl<K> Reflected for K where K: kube::Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 /// The changes of the collection `api` stands for, beginning with a `Reset`. Never ends; dropping it stops it.
-pub fn reflect<K: Reflected>(api: kube::Api<K>, selection: Selection) -> impl Stream<Item = Change<K>> + Send {
+pub fn reflect<K: Reflected>(
+    api: kube::Api<K>,
+    selection: Selection,
+) -> impl Stream<Item = Change<K>> + Send {
     stream::unfold(Reflector::new(api, selection), |mut reflector| async move {
         let change = reflector.next().await;
         Some((change, reflector))

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kelson_apiserver::{ApiServer, Config, User};
 use kelson_cluster::{Change, ControllerConfig, Selection, reflect, run_controllers};
@@ -38,7 +40,8 @@ impl Cluster {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Embedded::open(directory.path().join("store"), kelson_store::Config::default()).unwrap();
-        let config = Config::new(directory.path(), "127.0.0.1:6443".parse().unwrap(), "127.0.0.1".parse().unwrap());
+        let config =
+            Config::new(directory.path(), "127.0.0.1:6443".parse().unwrap(), "127.0.0.1".parse().unwrap());
         let api = ApiServer::open(config, Arc::new(store)).await.unwrap();
         let client = Client::new(api.local(User::component("system:kube-controller-manager")), "default");
         let shutdown = Shutdown::new();
@@ -150,7 +153,13 @@ fn service() -> Value {
 
 fn ready(slices: &[EndpointSlice], service: &str) -> usize {
     let of_service = slices.iter().filter(|slice| {
-        slice.metadata.labels.as_ref().unwrap().get("kubernetes.io/service-name").is_some_and(|name| name == service)
+        slice
+            .metadata
+            .labels
+            .as_ref()
+            .unwrap()
+            .get("kubernetes.io/service-name")
+            .is_some_and(|name| name == service)
     });
     let endpoints = of_service.flat_map(|slice| slice.endpoints.iter().flatten());
     endpoints.filter(|endpoint| endpoint.conditions.as_ref().unwrap().ready == Some(true)).count()
@@ -175,11 +184,20 @@ async fn a_deployment_becomes_ready_endpoints_and_everything_goes_with_it() {
     cluster
         .until::<Deployment>("a complete rollout", |all| {
             let status = all[0].status.clone().unwrap_or_default();
-            let progressing = status.conditions.unwrap_or_default().into_iter().find(|one| one.type_.as_deref() == Some("Progressing"));
-            status.available_replicas == Some(3) && progressing.is_some_and(|one| one.reason.as_deref() == Some("NewReplicaSetAvailable"))
+            let progressing = status
+                .conditions
+                .unwrap_or_default()
+                .into_iter()
+                .find(|one| one.type_.as_deref() == Some("Progressing"));
+            status.available_replicas == Some(3)
+                && progressing.is_some_and(|one| one.reason.as_deref() == Some("NewReplicaSetAvailable"))
         })
         .await;
-    assert_eq!(cluster.api::<Pod>().list(&ListParams::default()).await.unwrap().items.len(), 3, "no pod too many");
+    assert_eq!(
+        cluster.api::<Pod>().list(&ListParams::default()).await.unwrap().items.len(),
+        3,
+        "no pod too many"
+    );
     cluster
         .until::<Event>("the events of a rollout", |events| {
             let said = |component: &str, reason: &str, start: &str| {
@@ -205,7 +223,11 @@ async fn a_deployment_becomes_ready_endpoints_and_everything_goes_with_it() {
     cluster.until::<Pod>("no pod left", |pods| pods.is_empty()).await;
     let of_web = |slice: &EndpointSlice| slice.metadata.name.as_ref().unwrap().starts_with("web");
     cluster.until::<EndpointSlice>("no slice left", |slices| !slices.iter().any(of_web)).await;
-    cluster.until::<Endpoints>("no Endpoints left", |all| !all.iter().any(|one| one.metadata.name.as_deref() == Some("web"))).await;
+    cluster
+        .until::<Endpoints>("no Endpoints left", |all| {
+            !all.iter().any(|one| one.metadata.name.as_deref() == Some("web"))
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +240,8 @@ async fn fifty_pods_are_made_once_each_however_far_the_watch_lags() {
         })
         .await;
     let events = cluster.api::<Event>().list(&ListParams::default()).await.unwrap();
-    let deleted = events.items.iter().filter(|event| event.reason.as_deref() == Some("SuccessfulDelete")).count();
+    let deleted =
+        events.items.iter().filter(|event| event.reason.as_deref() == Some("SuccessfulDelete")).count();
     assert_eq!(deleted, 0, "a pod too many was made and deleted");
 }
 
@@ -240,7 +263,11 @@ async fn orphans_are_let_go_and_stay() {
     cluster.until::<Pod>("two pods", |pods| pods.len() == 2).await;
     cluster.api::<Deployment>().delete("web", &DeleteParams::orphan()).await.unwrap();
     cluster.until::<Deployment>("no Deployment left", |all| all.is_empty()).await;
-    cluster.until::<ReplicaSet>("an orphaned set", |sets| sets.len() == 1 && sets[0].metadata.owner_references.as_ref().is_none_or(Vec::is_empty)).await;
+    cluster
+        .until::<ReplicaSet>("an orphaned set", |sets| {
+            sets.len() == 1 && sets[0].metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
+        })
+        .await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(cluster.api::<Pod>().list(&ListParams::default()).await.unwrap().items.len(), 2);
 }
@@ -253,9 +280,13 @@ async fn a_namespace_gets_what_its_pods_need_and_is_emptied_when_it_goes() {
     let within = |kind: &str| format!("{kind} in team");
     let accounts = Api::<ServiceAccount>::namespaced(cluster.client.clone(), "team");
     let maps = Api::<ConfigMap>::namespaced(cluster.client.clone(), "team");
-    tokio::time::timeout(PATIENCE, kelson_cluster::wait_until(accounts, "default", |_| true)).await.expect(&within("account"));
+    tokio::time::timeout(PATIENCE, kelson_cluster::wait_until(accounts, "default", |_| true))
+        .await
+        .expect(&within("account"));
     let has_ca = |map: &ConfigMap| map.data.as_ref().is_some_and(|data| data["ca.crt"] == "the CA");
-    tokio::time::timeout(PATIENCE, kelson_cluster::wait_until(maps, "kube-root-ca.crt", has_ca)).await.expect(&within("CA"));
+    tokio::time::timeout(PATIENCE, kelson_cluster::wait_until(maps, "kube-root-ca.crt", has_ca))
+        .await
+        .expect(&within("CA"));
 
     let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), "team");
     deployments.create(&PostParams::default(), &typed(deployment(2))).await.unwrap();
@@ -265,6 +296,7 @@ async fn a_namespace_gets_what_its_pods_need_and_is_emptied_when_it_goes() {
         assert!(started.elapsed() < PATIENCE, "{left:#?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let pods = Api::<Pod>::namespaced(cluster.client.clone(), "team").list(&ListParams::default()).await.unwrap();
+    let pods =
+        Api::<Pod>::namespaced(cluster.client.clone(), "team").list(&ListParams::default()).await.unwrap();
     assert!(pods.items.is_empty(), "{pods:?}");
 }

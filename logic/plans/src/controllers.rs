@@ -11,8 +11,8 @@ use crate::key::Key;
 use crate::plan::Plan;
 use crate::view::{Changed, View};
 use crate::{
-    deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, namespace, node_lifecycle, pod_garbage,
-    replica_set, schedule, service_account,
+    deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, namespace, node_lifecycle,
+    pod_garbage, replica_set, schedule, service_account,
 };
 
 macro_rules! controllers {

@@ -106,9 +106,8 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
             // Recreate waits for the last old pod to be gone.
             Any::Pod(pod) if changed.new.is_none() => {
                 let set = controller_of(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet");
-                let set = set.and_then(|owner| {
-                    view.replica_sets.get(&Key::new(&changed.key.namespace, &owner.name))
-                });
+                let set = set
+                    .and_then(|owner| view.replica_sets.get(&Key::new(&changed.key.namespace, &owner.name)));
                 keys.extend(set.into_iter().flat_map(|set| deployments_of(view, set)));
             }
             _ => {}

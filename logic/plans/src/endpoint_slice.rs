@@ -45,7 +45,12 @@ pub fn plan(view: &View, key: &Key, _now: Timestamp) -> Plan {
 /// The slices of a Service that this controller manages.
 fn slices<'a>(view: &'a View, key: &Key) -> Vec<&'a Arc<EndpointSlice>> {
     let managed = |slice: &&Arc<EndpointSlice>| {
-        slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == MANAGER)
+        slice
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(MANAGED_BY))
+            .is_some_and(|by| by == MANAGER)
     };
     view.endpoint_slices.marked(&service_mark(&key.namespace, &key.name)).filter(managed).collect()
 }
@@ -69,7 +74,8 @@ fn write(
     let mut deletes: Vec<Step> = foreign.iter().map(|slice| Action::delete(slice.as_ref()).into()).collect();
     for family in service::families(service) {
         let of_family: Vec<_> = own.iter().copied().filter(|slice| slice.address_type == family).collect();
-        let filled = fill::fill(desired.groups(&family), &of_family, &Frame { service, family: &family }, limit);
+        let filled =
+            fill::fill(desired.groups(&family), &of_family, &Frame { service, family: &family }, limit);
         let mut filled = filled;
         hints::apply(service, &mut filled);
         for slice in filled.wanted {
@@ -97,7 +103,8 @@ impl Frame<'_> {
             namespace: meta.namespace.clone(),
             ..ObjectMeta::default()
         };
-        let mut slice = EndpointSlice { metadata, address_type: self.family.to_owned(), endpoints: None, ports: None };
+        let mut slice =
+            EndpointSlice { metadata, address_type: self.family.to_owned(), endpoints: None, ports: None };
         self.dress(&mut slice);
         slice
     }
@@ -105,7 +112,8 @@ impl Frame<'_> {
     /// Gives a slice the labels and the owner it must have (B1.14, B1.15).
     fn dress(&self, slice: &mut EndpointSlice) {
         let mut labels = self.service.metadata.labels.clone().unwrap_or_default();
-        labels.retain(|name, _| ![SERVICE_NAME, MANAGED_BY, service::HEADLESS_LABEL].contains(&name.as_str()));
+        labels
+            .retain(|name, _| ![SERVICE_NAME, MANAGED_BY, service::HEADLESS_LABEL].contains(&name.as_str()));
         labels.insert(SERVICE_NAME.to_owned(), self.service.metadata.name.clone().unwrap_or_default());
         labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
         if service::is_headless(self.service) {
@@ -142,7 +150,9 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
 
 /// A node matters when it comes, goes, or moves to another zone.
 fn zone_changed(changed: &Changed) -> bool {
-    let zone = |any: &Option<Any>| any.as_ref().map(|any| any.metadata().labels.as_ref()?.get(desired::ZONE).cloned());
+    let zone = |any: &Option<Any>| {
+        any.as_ref().map(|any| any.metadata().labels.as_ref()?.get(desired::ZONE).cloned())
+    };
     zone(&changed.old) != zone(&changed.new)
 }
 

@@ -58,7 +58,12 @@ fn is_mirrored(view: &View, key: &Key, endpoints: &Endpoints) -> bool {
 
 fn slices<'a>(view: &'a View, key: &Key) -> Vec<&'a Arc<EndpointSlice>> {
     let managed = |slice: &&Arc<EndpointSlice>| {
-        slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == MANAGER)
+        slice
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(MANAGED_BY))
+            .is_some_and(|by| by == MANAGER)
     };
     view.endpoint_slices.marked(&service_mark(&key.namespace, &key.name)).filter(managed).collect()
 }
@@ -74,7 +79,8 @@ impl Dropped {
     fn reasons(&self, view: &View, source: &Endpoints) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.invalid > 0 {
-            let message = format!("Skipped {} invalid IP addresses when mirroring to EndpointSlices", self.invalid);
+            let message =
+                format!("Skipped {} invalid IP addresses when mirroring to EndpointSlices", self.invalid);
             reasons.push(Reason::warning(source, "InvalidIPAddress", message));
         }
         if self.excess > 0 {
@@ -133,7 +139,11 @@ fn endpoint(ip: IpAddr, address: &EndpointAddress, ready: bool) -> Endpoint {
     }
 }
 
-fn write(source: &Endpoints, wanted: BTreeMap<Place, Vec<Endpoint>>, present: Vec<&Arc<EndpointSlice>>) -> Plan {
+fn write(
+    source: &Endpoints,
+    wanted: BTreeMap<Place, Vec<Endpoint>>,
+    present: Vec<&Arc<EndpointSlice>>,
+) -> Plan {
     let mut present: Vec<_> = present.into_iter().rev().collect();
     let mut writes = Vec::new();
     for ((family, ports), endpoints) in wanted {

@@ -55,7 +55,8 @@ pub fn plan(view: &View, key: &Key, _now: Timestamp) -> Plan {
 fn is_left_over(view: &View, endpoints: &Endpoints) -> bool {
     let meta = &endpoints.metadata;
     let lock = meta.annotations.as_ref().is_some_and(|all| all.contains_key(LEADER));
-    let managed = meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == MANAGER);
+    let managed =
+        meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == MANAGER);
     !lock && (managed || view.departed_services.contains(&Key::of(meta)))
 }
 
@@ -101,7 +102,9 @@ fn addresses(view: &View, service: &Service) -> Addresses {
     let mut addresses = Addresses::new();
     for pod in service::pods(view, service) {
         let leaves = pod::is_deleting(pod) && !service::publishes_not_ready(service);
-        let Some(ip) = service::address(pod, &family).filter(|_| !pod::is_terminal(pod) && !leaves) else { continue };
+        let Some(ip) = service::address(pod, &family).filter(|_| !pod::is_terminal(pod) && !leaves) else {
+            continue;
+        };
         let ports: BTreeSet<Port> = ports(pod, service);
         if ports.is_empty() && !(service::is_headless(service) && service::ports(service).is_empty()) {
             continue;
@@ -133,7 +136,8 @@ fn ports(pod: &Pod, service: &Service) -> BTreeSet<Port> {
 
 /// Addresses with the same ports stand in one subset (B4.5).
 fn repack(addresses: &Addresses) -> Vec<EndpointSubset> {
-    let mut subsets: BTreeMap<&BTreeSet<Port>, (Vec<EndpointAddress>, Vec<EndpointAddress>)> = BTreeMap::new();
+    let mut subsets: BTreeMap<&BTreeSet<Port>, (Vec<EndpointAddress>, Vec<EndpointAddress>)> =
+        BTreeMap::new();
     for reached in addresses.values() {
         let (ready, not_ready) = subsets.entry(&reached.ports).or_default();
         if reached.ready { ready } else { not_ready }.push(reached.address.clone());
@@ -158,7 +162,8 @@ fn port_of((name, number, protocol, app_protocol): &Port) -> EndpointPort {
 /// Cuts down to the capacity: ready addresses first, each subset by its share rounded up (B4.8).
 fn truncate(subsets: &mut Vec<EndpointSubset>) -> bool {
     let ready: usize = subsets.iter().map(|subset| subset.addresses.as_ref().map_or(0, Vec::len)).sum();
-    let waiting: usize = subsets.iter().map(|subset| subset.not_ready_addresses.as_ref().map_or(0, Vec::len)).sum();
+    let waiting: usize =
+        subsets.iter().map(|subset| subset.not_ready_addresses.as_ref().map_or(0, Vec::len)).sum();
     if ready + waiting <= CAPACITY {
         return false;
     }
@@ -192,7 +197,11 @@ fn cut(
 }
 
 /// When the earliest of what changed became true; a new object dates from its Service.
-fn changed_triggers(addresses: &Addresses, present: Option<&Endpoints>, service: &Service) -> Option<Timestamp> {
+fn changed_triggers(
+    addresses: &Addresses,
+    present: Option<&Endpoints>,
+    service: &Service,
+) -> Option<Timestamp> {
     let known: Vec<(&EndpointAddress, bool)> = present
         .iter()
         .flat_map(|present| present.subsets.iter().flatten())
@@ -204,7 +213,8 @@ fn changed_triggers(addresses: &Addresses, present: Option<&Endpoints>, service:
     let is_known = |reached: &Reached| {
         known.iter().any(|(address, ready)| address.ip == reached.address.ip && *ready == reached.ready)
     };
-    let changed = addresses.values().filter(|reached| !is_known(reached)).filter_map(|reached| reached.trigger);
+    let changed =
+        addresses.values().filter(|reached| !is_known(reached)).filter_map(|reached| reached.trigger);
     let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0);
     changed.min().or(created.filter(|_| present.is_none()))
 }
@@ -215,8 +225,10 @@ fn same(present: &Endpoints, wanted: &Endpoints) -> bool {
         let mut endpoints = endpoints.clone();
         service::note_trigger(&mut endpoints.metadata.annotations, None);
         for subset in endpoints.subsets.iter_mut().flatten() {
-            let all = subset.addresses.iter_mut().flatten().chain(subset.not_ready_addresses.iter_mut().flatten());
-            all.filter_map(|address| address.target_ref.as_mut()).for_each(|target| target.resource_version = None);
+            let all =
+                subset.addresses.iter_mut().flatten().chain(subset.not_ready_addresses.iter_mut().flatten());
+            all.filter_map(|address| address.target_ref.as_mut())
+                .for_each(|target| target.resource_version = None);
         }
         endpoints.subsets = endpoints.subsets.filter(|subsets| !subsets.is_empty());
         endpoints

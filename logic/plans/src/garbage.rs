@@ -81,22 +81,34 @@ fn judge(view: &View, vertex: &Vertex) -> Vec<Vec<Step>> {
         return Vec::new();
     }
     if solid > 0 {
-        // Only what the graph itself knows to wait may be cut here: an absence needs the API's word.
         let cut = waiting.into_iter().chain(absent.iter().map(|gone| gone.uid.as_str())).collect::<Vec<_>>();
         return vec![vec![without_owners(vertex, &cut)]];
     }
-    let has_dependents = view.graph.dependents(&vertex.uid).next().is_some();
-    let propagation = match waiting.is_empty() {
-        false if has_dependents => Propagation::Foreground,
-        _ => policy(vertex),
-    };
-    vec![vec![delete(vertex, propagation, absent)]]
+    let mut dependents = view.graph.dependents(&vertex.uid).peekable();
+    if waiting.is_empty() || dependents.peek().is_none() {
+        return vec![vec![delete(vertex, policy(vertex), absent)]];
+    }
+    // A dependent that waits in its turn may be the end of a circle: nobody waits for this object then.
+    let circle = dependents.any(|dependent| dependent.deleting && has(dependent, FOREGROUND));
+    let unblocked = if circle { unblock(vertex) } else { Vec::new() };
+    vec![unblocked, vec![delete(vertex, Propagation::Foreground, absent)]]
+}
+
+/// No owner has to wait for the object any longer.
+fn unblock(vertex: &Vertex) -> Vec<Step> {
+    if vertex.owners.iter().all(|owner| owner.block_owner_deletion != Some(true)) {
+        return Vec::new();
+    }
+    let owners = vertex.owners.iter().cloned();
+    let owners = owners.map(|owner| OwnerReference { block_owner_deletion: Some(false), ..owner });
+    vec![patch(vertex, json!({"metadata": {"ownerReferences": owners.collect::<Vec<_>>()}}))]
 }
 
 fn standing(view: &View, vertex: &Vertex, owner: &OwnerReference) -> Standing {
-    if let Some(known) = view.graph.get(&owner.uid).filter(|known| is_reachable(vertex, &known.resource, &known.key)) {
+    if let Some(known) =
+        view.graph.get(&owner.uid).filter(|known| is_reachable(vertex, &known.resource, &known.key))
+    {
         let waits = known.deleting && has(known, FOREGROUND);
-        // Only a reference that blocks makes the owner wait for this one; upstream deletes both kinds alike.
         return if waits { Standing::Waiting } else { Standing::Solid };
     }
     // A kind the API does not serve here cannot be asked after: the object stays.
@@ -167,12 +179,16 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
             uids.extend(view.graph.dependents(uid).map(|dependent| dependent.uid.clone()));
         }
     }
-    let owners = changed.old.iter().chain(&changed.new).flat_map(|any| any.metadata().owner_references.iter().flatten());
+    let owners = changed
+        .old
+        .iter()
+        .chain(&changed.new)
+        .flat_map(|any| any.metadata().owner_references.iter().flatten());
     let waiting = owners.filter(|owner| view.graph.get(&owner.uid).is_some_and(|owner| owner.deleting));
     uids.extend(waiting.map(|owner| owner.uid.clone()));
-    let concerned = uids.into_iter().filter(|uid| {
-        view.graph.get(uid).is_some_and(|vertex| vertex.deleting || !vertex.owners.is_empty())
-    });
+    let concerned = uids
+        .into_iter()
+        .filter(|uid| view.graph.get(uid).is_some_and(|vertex| vertex.deleting || !vertex.owners.is_empty()));
     concerned.map(Key::cluster).collect()
 }
 

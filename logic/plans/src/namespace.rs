@@ -22,7 +22,8 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// The next step for one namespace.
 pub fn plan(view: &View, key: &Key, now: Timestamp) -> Plan {
     let Some(namespace) = view.namespaces.get(key) else { return Plan::default() };
-    let held = namespace.spec.iter().flat_map(|spec| spec.finalizers.iter().flatten()).any(|name| name == FINALIZER);
+    let held =
+        namespace.spec.iter().flat_map(|spec| spec.finalizers.iter().flatten()).any(|name| name == FINALIZER);
     if namespace.metadata.deletion_timestamp.is_none() || !held {
         return Plan::default();
     }
@@ -42,7 +43,10 @@ pub fn plan(view: &View, key: &Key, now: Timestamp) -> Plan {
 
 /// Whether the conditions were written already: the first look at a terminating namespace.
 fn is_announced(namespace: &Namespace) -> bool {
-    namespace.status.as_ref().is_some_and(|status| status.conditions.as_ref().is_some_and(|all| !all.is_empty()))
+    namespace
+        .status
+        .as_ref()
+        .is_some_and(|status| status.conditions.as_ref().is_some_and(|all| !all.is_empty()))
 }
 
 /// The collections to delete: those with objects not yet going, and those that nobody reflects.
@@ -79,18 +83,44 @@ fn status(namespace: &Namespace, left: &[&Vertex], now: Timestamp) -> Option<Act
     let conditions = status.conditions.get_or_insert_default();
     for (kind, reason, message) in [
         ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
-        ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
-        ("NamespaceDeletionContentFailure", "ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed",
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
     ] {
         set(conditions, kind, "False", reason, message.to_owned(), now);
     }
     match remaining(left) {
-        None => set(conditions, "NamespaceContentRemaining", "False", "ContentRemoved", "All content successfully removed".to_owned(), now),
-        Some(message) => set(conditions, "NamespaceContentRemaining", "True", "SomeResourcesRemain", message, now),
+        None => set(
+            conditions,
+            "NamespaceContentRemaining",
+            "False",
+            "ContentRemoved",
+            "All content successfully removed".to_owned(),
+            now,
+        ),
+        Some(message) => {
+            set(conditions, "NamespaceContentRemaining", "True", "SomeResourcesRemain", message, now)
+        }
     }
     match finalizers(left) {
-        None => set(conditions, "NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned(), now),
-        Some(message) => set(conditions, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", message, now),
+        None => set(
+            conditions,
+            "NamespaceFinalizersRemaining",
+            "False",
+            "ContentHasNoFinalizers",
+            "All content-preserving finalizers finished".to_owned(),
+            now,
+        ),
+        Some(message) => {
+            set(conditions, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", message, now)
+        }
     }
     Action::patch_status(namespace, &after)
 }
@@ -100,7 +130,8 @@ fn remaining(left: &[&Vertex]) -> Option<String> {
     for vertex in left {
         *counts.entry(format!("{}.{}", vertex.resource.plural, vertex.resource.group)).or_default() += 1;
     }
-    let parts: Vec<String> = counts.iter().map(|(what, count)| format!("{what} has {count} resource instances")).collect();
+    let parts: Vec<String> =
+        counts.iter().map(|(what, count)| format!("{what} has {count} resource instances")).collect();
     (!parts.is_empty()).then(|| format!("Some resources are remaining: {}", parts.join(", ")))
 }
 
@@ -109,11 +140,20 @@ fn finalizers(left: &[&Vertex]) -> Option<String> {
     for name in left.iter().filter(|vertex| vertex.deleting).flat_map(|vertex| &vertex.finalizers) {
         *counts.entry(name).or_default() += 1;
     }
-    let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
-    (!parts.is_empty()).then(|| format!("Some content in the namespace has finalizers remaining: {}", parts.join(", ")))
+    let parts: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
+    (!parts.is_empty())
+        .then(|| format!("Some content in the namespace has finalizers remaining: {}", parts.join(", ")))
 }
 
-fn set(conditions: &mut Vec<NamespaceCondition>, kind: &str, status: &str, reason: &str, message: String, now: Timestamp) {
+fn set(
+    conditions: &mut Vec<NamespaceCondition>,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) {
     let condition = NamespaceCondition {
         type_: kind.to_owned(),
         status: status.to_owned(),
@@ -124,7 +164,8 @@ fn set(conditions: &mut Vec<NamespaceCondition>, kind: &str, status: &str, reaso
     match conditions.iter_mut().find(|present| present.type_ == kind) {
         None => conditions.push(condition),
         Some(present) => {
-            let since = if present.status == status { present.last_transition_time.clone() } else { Some(Time(now)) };
+            let since =
+                if present.status == status { present.last_transition_time.clone() } else { Some(Time(now)) };
             *present = NamespaceCondition { last_transition_time: since, ..condition };
         }
     }
@@ -136,7 +177,8 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
         return vec![changed.key.clone()];
     }
     let key = Key::cluster(&changed.key.namespace);
-    let terminating = view.namespaces.get(&key).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some());
+    let terminating =
+        view.namespaces.get(&key).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some());
     terminating.then_some(key).into_iter().collect()
 }
 

@@ -90,18 +90,9 @@ fn unready(pod: &Pod, now: Timestamp) -> Option<Step> {
 }
 
 fn taint(node: &Node, now: Timestamp) -> Option<Action> {
+    let wanted = wanted_taints(node);
     let mut after = node.clone();
-    let spec = after.spec.get_or_insert_default();
-    let mut wanted = Vec::new();
-    if spec.unschedulable == Some(true) {
-        wanted.push((UNSCHEDULABLE, "NoSchedule"));
-    }
-    match ready(node) {
-        Some("True") => {}
-        Some("Unknown") => wanted.extend([(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")]),
-        _ => wanted.extend([(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")]),
-    }
-    let taints = spec.taints.get_or_insert_default();
+    let mut taints = after.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
     let ours = |taint: &Taint| [NOT_READY, UNREACHABLE, UNSCHEDULABLE].contains(&taint.key.as_str());
     taints.retain(|taint| !ours(taint) || wanted.contains(&(taint.key.as_str(), taint.effect.as_str())));
     for (key, effect) in wanted {
@@ -110,10 +101,25 @@ fn taint(node: &Node, now: Timestamp) -> Option<Action> {
             taints.push(Taint { key, effect, value: None, time_added: Some(Time(now)) });
         }
     }
-    if taints.is_empty() {
-        spec.taints = None;
+    let taints = (!taints.is_empty()).then_some(taints);
+    if taints.is_some() || after.spec.is_some() {
+        after.spec.get_or_insert_default().taints = taints;
     }
     Action::patch(node, &after)
+}
+
+/// The taints that the node's own state calls for, by key and effect.
+fn wanted_taints(node: &Node) -> Vec<(&'static str, &'static str)> {
+    let mut wanted = Vec::new();
+    if node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true)) {
+        wanted.push((UNSCHEDULABLE, "NoSchedule"));
+    }
+    match ready(node) {
+        Some("True") => {}
+        Some("Unknown") => wanted.extend([(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")]),
+        _ => wanted.extend([(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")]),
+    }
+    wanted
 }
 
 fn ready(node: &Node) -> Option<&str> {
@@ -150,7 +156,8 @@ enum Until {
 fn tolerated_until(pod: &Pod, taints: &[&Taint]) -> Until {
     let mut until = Until::Forever;
     for taint in taints {
-        let covering: Vec<_> = taints::tolerations(pod).filter(|toleration| taints::covers(toleration, taint)).collect();
+        let covering: Vec<_> =
+            taints::tolerations(pod).filter(|toleration| taints::covers(toleration, taint)).collect();
         if covering.is_empty() {
             return Until::Never;
         }
@@ -177,7 +184,9 @@ pub(crate) fn wake(_view: &View, changed: &Changed) -> Vec<Key> {
     let keys = changed.old.iter().chain(&changed.new).filter_map(|any| match any {
         Any::Node(_) => Some(changed.key.clone()),
         // A heartbeat of a node that counts as silent; the others only push the deadline on.
-        Any::Lease(_) if changed.key.namespace == crate::view::NODE_LEASES => Some(Key::cluster(&changed.key.name)),
+        Any::Lease(_) if changed.key.namespace == crate::view::NODE_LEASES => {
+            Some(Key::cluster(&changed.key.name))
+        }
         Any::Pod(pod) => pod::node(pod).map(Key::cluster),
         _ => None,
     });

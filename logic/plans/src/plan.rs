@@ -77,7 +77,11 @@ impl Action {
         Self::patch_at(before, after, Some("status"))
     }
 
-    fn patch_at<K: Kept + Serialize>(before: &K, after: &K, subresource: Option<&'static str>) -> Option<Self> {
+    fn patch_at<K: Kept + Serialize>(
+        before: &K,
+        after: &K,
+        subresource: Option<&'static str>,
+    ) -> Option<Self> {
         let patch = difference(&json(before), &json(after))?;
         let meta = before.metadata();
         Some(Self::Patch {

@@ -144,10 +144,12 @@ fn related<'a>(view: &'a View, set: &ReplicaSet) -> Vec<&'a Arc<Pod>> {
     let controller = controller_of(&set.metadata).map(|owner| owner.uid.as_str());
     let sibling = |other: &ReplicaSet| {
         other.metadata.uid == set.metadata.uid
-            || (controller.is_some() && controller_of(&other.metadata).map(|owner| owner.uid.as_str()) == controller)
+            || (controller.is_some()
+                && controller_of(&other.metadata).map(|owner| owner.uid.as_str()) == controller)
     };
     let sets = view.replica_sets.within(namespace).filter(|(_, other)| sibling(other));
-    let pods = sets.flat_map(|(_, other)| view.pods.marked(other.metadata.uid.as_deref().unwrap_or_default()));
+    let pods =
+        sets.flat_map(|(_, other)| view.pods.marked(other.metadata.uid.as_deref().unwrap_or_default()));
     pods.filter(|pod| pod::is_active(pod)).collect()
 }
 

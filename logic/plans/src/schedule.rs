@@ -42,10 +42,15 @@ pub fn plan(view: &View, _key: &Key, now: Timestamp) -> Plan {
 
 /// The pods that want a node: the important first, then the oldest.
 fn waiting(view: &View) -> Vec<&Pod> {
-    let mut pods: Vec<&Pod> = view.pods.iter().map(|(_, pod)| pod.as_ref()).filter(|pod| waits(pod)).collect();
+    let mut pods: Vec<&Pod> =
+        view.pods.iter().map(|(_, pod)| pod.as_ref()).filter(|pod| waits(pod)).collect();
     pods.sort_by_key(|pod| {
         let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
-        (Reverse(priority), pod.metadata.creation_timestamp.as_ref().map(|time| time.0), Key::of(&pod.metadata))
+        (
+            Reverse(priority),
+            pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            Key::of(&pod.metadata),
+        )
     });
     pods
 }
@@ -61,8 +66,11 @@ fn bind(pod: &Pod, node: &str) -> Step {
     let key = Key::of(&pod.metadata);
     let message = format!("Successfully assigned {key} to {node}");
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    Step::from(Action::Bind { pod: key, uid, node: node.to_owned() })
-        .done(Reason::normal(pod, "Scheduled", message))
+    Step::from(Action::Bind { pod: key, uid, node: node.to_owned() }).done(Reason::normal(
+        pod,
+        "Scheduled",
+        message,
+    ))
 }
 
 /// Says why, once for each reason.

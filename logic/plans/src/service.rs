@@ -92,9 +92,11 @@ pub(crate) fn target_port(pod: &Pod, port: &ServicePort) -> Option<i32> {
         Some(IntOrString::String(name)) => name,
     };
     let spec = pod.spec.as_ref()?;
-    let sidecars = spec.init_containers.iter().flatten().filter(|container| {
-        container.restart_policy.as_deref() == Some("Always")
-    });
+    let sidecars = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
     let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
     let named = |candidate: &&k8s_openapi::api::core::v1::ContainerPort| {
         candidate.name.as_ref() == Some(name)

@@ -57,11 +57,7 @@ fn root_ca(view: &View, namespace: &str) -> Option<Action> {
 }
 
 fn named(namespace: &str, name: &str) -> ObjectMeta {
-    ObjectMeta {
-        namespace: Some(namespace.to_owned()),
-        name: Some(name.to_owned()),
-        ..ObjectMeta::default()
-    }
+    ObjectMeta { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()), ..ObjectMeta::default() }
 }
 
 /// The namespaces that a change concerns.

@@ -170,8 +170,7 @@ impl View {
         let listed: BTreeSet<Key> = objects.iter().map(|object| Key::of(object.metadata())).collect();
         let known: Vec<Key> = K::collection(self).objects.keys().cloned().collect();
         let gone: Vec<Key> = known.into_iter().filter(|key| !listed.contains(key)).collect();
-        let mut changes: Vec<Changed> =
-            gone.iter().filter_map(|key| self.deleted::<K>(key, now)).collect();
+        let mut changes: Vec<Changed> = gone.iter().filter_map(|key| self.deleted::<K>(key, now)).collect();
         for object in objects {
             if K::collection(self).get(&Key::of(object.metadata())) != Some(&object) {
                 changes.push(self.applied(object, now));
@@ -245,7 +244,8 @@ impl View {
                 self.vanished.insert(changed.key.name.clone(), now);
             }
             (_, Some(Any::Pod(pod))) => {
-                let node = crate::pod::node(pod).filter(|node| self.nodes.get(&Key::cluster(*node)).is_none());
+                let node =
+                    crate::pod::node(pod).filter(|node| self.nodes.get(&Key::cluster(*node)).is_none());
                 if let Some(node) = node {
                     self.vanished.entry(node.to_owned()).or_insert(now);
                 }

@@ -4,6 +4,8 @@
 //! one resource arrive in order, those of different resources in any order, as watches do. All chance comes
 //! from one seed.
 
+mod objects;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -38,6 +40,8 @@ impl Random {
 pub(crate) fn time(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
+
+pub(crate) use objects::{deployment, node, pod, running, service};
 
 pub(crate) struct World {
     objects: BTreeMap<(Resource, Key), Value>,
@@ -146,7 +150,8 @@ impl World {
 
     fn replace(&mut self, place: (Resource, Key), before: &Value, mut object: Value) {
         if before["spec"] != object["spec"] {
-            object["metadata"]["generation"] = (object["metadata"]["generation"].as_i64().unwrap_or(0) + 1).into();
+            object["metadata"]["generation"] =
+                (object["metadata"]["generation"].as_i64().unwrap_or(0) + 1).into();
         }
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
         let graceful = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
@@ -159,7 +164,13 @@ impl World {
     }
 
     /// Deletes as a client would.
-    pub(crate) fn delete(&mut self, resource: &Resource, key: &Key, propagation: Option<Propagation>, force: bool) {
+    pub(crate) fn delete(
+        &mut self,
+        resource: &Resource,
+        key: &Key,
+        propagation: Option<Propagation>,
+        force: bool,
+    ) {
         let place = (resource.clone(), key.clone());
         let Some(mut object) = self.objects.get(&place).cloned() else { return };
         let before = object.clone();
@@ -188,7 +199,9 @@ impl World {
             Action::Patch { resource, key, uid, resource_version, patch, .. } => {
                 let place = (resource.clone(), key.clone());
                 let before = self.objects.get(&place).cloned().ok_or(())?;
-                let same_version = resource_version.as_deref().is_none_or(|version| before["metadata"]["resourceVersion"] == version);
+                let same_version = resource_version
+                    .as_deref()
+                    .is_none_or(|version| before["metadata"]["resourceVersion"] == version);
                 if before["metadata"]["uid"] != uid.as_str() || !same_version {
                     return Err(());
                 }
@@ -200,14 +213,21 @@ impl World {
             Action::Delete { resource, key, uid, propagation, grace_seconds, absent, .. } => {
                 let place = (resource.clone(), key.clone());
                 let present = self.objects.get(&place).ok_or(())?;
-                if present["metadata"]["uid"] != uid.as_str() || absent.iter().any(|absent| self.is_there(absent)) {
+                if present["metadata"]["uid"] != uid.as_str()
+                    || absent.iter().any(|absent| self.is_there(absent))
+                {
                     return Err(());
                 }
                 self.delete(resource, key, *propagation, *grace_seconds == Some(0));
                 Ok(place)
             }
             Action::DeleteCollection { resource, namespace } => {
-                let keys: Vec<Key> = self.objects.keys().filter(|(of, key)| of == resource && key.namespace == *namespace).map(|(_, key)| key.clone()).collect();
+                let keys: Vec<Key> = self
+                    .objects
+                    .keys()
+                    .filter(|(of, key)| of == resource && key.namespace == *namespace)
+                    .map(|(_, key)| key.clone())
+                    .collect();
                 keys.iter().for_each(|key| self.delete(resource, key, None, false));
                 Ok((resource.clone(), Key::default()))
             }
@@ -221,7 +241,11 @@ impl World {
                 Ok((Pod::RESOURCE, pod.clone()))
             }
             Action::Finalize { namespace, object, empty } => {
-                if self.objects.keys().any(|(resource, key)| empty.contains(resource) && key.namespace == *namespace) {
+                if self
+                    .objects
+                    .keys()
+                    .any(|(resource, key)| empty.contains(resource) && key.namespace == *namespace)
+                {
                     return Err(());
                 }
                 let key = Key::cluster(namespace);
@@ -264,7 +288,8 @@ impl World {
 
     /// One change of one resource reaches the view.
     pub(crate) fn deliver(&mut self, resource: &Resource) {
-        let Some((key, version, object)) = self.undelivered.get_mut(resource).and_then(VecDeque::pop_front) else {
+        let Some((key, version, object)) = self.undelivered.get_mut(resource).and_then(VecDeque::pop_front)
+        else {
             return;
         };
         self.undelivered.retain(|_, changes| !changes.is_empty());
@@ -301,16 +326,19 @@ impl World {
     /// Takes one step by chance: a change arrives, a task is done, a pod lives on, or time passes.
     /// Returns whether anything was left to do but waiting.
     pub(crate) fn step(&mut self, mut chance: impl FnMut(&mut World)) -> bool {
-        let due: Vec<Task> = self.due.iter().filter(|(_, at)| **at <= self.now).map(|(task, _)| task.clone()).collect();
+        let due: Vec<Task> =
+            self.due.iter().filter(|(_, at)| **at <= self.now).map(|(task, _)| task.clone()).collect();
         for task in due {
             self.due.remove(&task);
             self.woken.insert(task);
         }
         self.waiting.retain(|_, written| {
-            written.retain(|(resource, version)| self.heard.get(resource).is_none_or(|heard| heard < version));
+            written
+                .retain(|(resource, version)| self.heard.get(resource).is_none_or(|heard| heard < version));
             !written.is_empty()
         });
-        let ready: Vec<Task> = self.woken.iter().filter(|task| !self.waiting.contains_key(task)).cloned().collect();
+        let ready: Vec<Task> =
+            self.woken.iter().filter(|task| !self.waiting.contains_key(task)).cloned().collect();
         let arriving: Vec<Resource> = self.undelivered.keys().cloned().collect();
         match self.random.below(8) {
             0..=2 if !arriving.is_empty() => {
@@ -324,7 +352,10 @@ impl World {
             6 => self.live(),
             _ => chance(self),
         }
-        !self.undelivered.is_empty() || !self.woken.is_empty() || !self.waiting.is_empty() || self.has_lively_pods()
+        !self.undelivered.is_empty()
+            || !self.woken.is_empty()
+            || !self.waiting.is_empty()
+            || !self.lively_pods().is_empty()
     }
 
     fn attend(&mut self, task: &Task) {
@@ -344,22 +375,29 @@ impl World {
         }
     }
 
-    fn has_lively_pods(&self) -> bool {
-        self.all::<Pod>().iter().any(|pod| lives_on(pod).is_some())
+    /// How often anything was written: what did not change need not be checked again.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The pods that have a step of their life before them.
+    fn lively_pods(&self) -> Vec<(&Key, Life)> {
+        let pods = self
+            .objects
+            .range((Pod::RESOURCE, Key::default())..)
+            .take_while(|((resource, _), _)| *resource == Pod::RESOURCE);
+        pods.filter_map(|((_, key), pod)| Some((key, lives_on(pod)?))).collect()
     }
 
     /// One pod, by chance, takes the next step of its life.
     fn live(&mut self) {
-        let lively: Vec<Pod> = self.all::<Pod>().into_iter().filter(|pod| lives_on(pod).is_some()).collect();
-        if lively.is_empty() {
-            return;
-        }
-        let index = self.random.below(lively.len());
-        let key = Key::of(&lively[index].metadata);
-        match lives_on(&lively[index]) {
-            Some(Life::Gone) => self.delete(&Pod::RESOURCE, &key, None, true),
-            Some(Life::Ready) => self.make_ready(&key),
-            None => {}
+        let index = self.random.next() as usize;
+        let lively = self.lively_pods();
+        let Some((key, life)) = lively.get(index % lively.len().max(1)) else { return };
+        let key = (*key).clone();
+        match life {
+            Life::Gone => self.delete(&Pod::RESOURCE, &key, None, true),
+            Life::Ready => self.make_ready(&key),
         }
     }
 
@@ -371,7 +409,8 @@ impl World {
             let ip = format!("10.244.{}.{}", number / 250 % 250, number % 250 + 1);
             pod["status"]["podIP"] = ip.clone().into();
             pod["status"]["podIPs"] = json!([{"ip": ip}]);
-            pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True", "lastTransitionTime": now}]);
+            pod["status"]["conditions"] =
+                json!([{"type": "Ready", "status": "True", "lastTransitionTime": now}]);
         });
     }
 
@@ -385,7 +424,9 @@ impl World {
             }
             // Nothing happens any more: only time is left to pass, if anybody waits for it.
             match self.due.values().min().copied() {
-                Some(at) if at < self.now + SignedDuration::from_hours(1) && self.is_soon(at) => self.now = at,
+                Some(at) if at < self.now + SignedDuration::from_hours(1) && self.is_soon(at) => {
+                    self.now = at
+                }
                 _ => return,
             }
         }
@@ -400,9 +441,12 @@ impl World {
     /// All tasks that could be asked of any object there is.
     pub(crate) fn plans_left(&self) -> Vec<(Task, Plan)> {
         let keys = self.objects.keys().map(|(_, key)| key.clone());
-        let uids = self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).map(Key::cluster);
+        let uids =
+            self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).map(Key::cluster);
         let keys: BTreeSet<Key> = keys.chain(uids).chain([Key::default()]).collect();
-        let tasks = crate::Controller::ALL.iter().flat_map(|controller| keys.iter().map(|key| Task::new(*controller, key.clone())));
+        let tasks = crate::Controller::ALL
+            .iter()
+            .flat_map(|controller| keys.iter().map(|key| Task::new(*controller, key.clone())));
         let plans = tasks.map(|task| (task.clone(), crate::plan(&self.view, &task, self.now)));
         plans.filter(|(_, plan)| !plan.is_empty()).collect()
     }
@@ -414,71 +458,25 @@ enum Life {
 }
 
 /// What a node would do next with the pod.
-fn lives_on(pod: &Pod) -> Option<Life> {
-    crate::pod::node(pod)?;
-    if crate::pod::is_deleting(pod) {
+fn lives_on(pod: &Value) -> Option<Life> {
+    if pod["spec"]["nodeName"].is_null() {
+        return None;
+    }
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
         return Some(Life::Gone);
     }
-    (!crate::pod::is_ready(pod) && !crate::pod::is_terminal(pod)).then_some(Life::Ready)
+    let phase = pod["status"]["phase"].as_str().unwrap_or_default();
+    let ready = pod["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|one| one["type"] == "Ready" && one["status"] == "True");
+    (!ready && !matches!(phase, "Succeeded" | "Failed")).then_some(Life::Ready)
 }
 
 fn resource_of(object: &Value) -> Resource {
     let (version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
-    let found = crate::kinds::KEPT.iter().find(|resource| resource.api_version() == version && resource.kind == kind);
+    let found =
+        crate::kinds::KEPT.iter().find(|resource| resource.api_version() == version && resource.kind == kind);
     found.unwrap_or_else(|| panic!("no such kind: {version} {kind}")).clone()
-}
-
-// === objects that many tests need ===
-
-pub(crate) fn node(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
-        "status": {
-            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
-            "conditions": [{"type": "Ready", "status": "True"}],
-        },
-    })
-}
-
-pub(crate) fn pod(name: &str, labels: Value) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default", "labels": labels},
-        "spec": {"containers": [{"name": "c", "image": "web"}]},
-    })
-}
-
-/// A pod that runs on node `n`, ready since the world began.
-pub(crate) fn running(name: &str, labels: Value, ip: &str) -> Value {
-    let mut pod = pod(name, labels);
-    pod["spec"]["nodeName"] = "n".into();
-    pod["status"] = json!({
-        "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
-        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": time(0)}],
-    });
-    pod
-}
-
-pub(crate) fn service(name: &str, spec: Value) -> Value {
-    let mut spec = spec;
-    for (field, value) in [("clusterIP", json!("10.96.0.7")), ("ipFamilies", json!(["IPv4"])), ("type", json!("ClusterIP"))] {
-        if spec[field].is_null() {
-            spec[field] = value;
-        }
-    }
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default", "labels": {"team": "a"}}, "spec": spec})
-}
-
-pub(crate) fn deployment(name: &str, replicas: i32, image: &str, strategy: Value) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "replicas": replicas, "selector": {"matchLabels": {"app": name}}, "strategy": strategy,
-            "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{"name": "c", "image": image}]},
-            },
-        },
-    })
 }

@@ -69,7 +69,8 @@ impl Correlator {
             regarding.uid.clone().or(regarding.name.clone()),
             regarding.namespace.clone(),
         );
-        let topic: Topic = (subject.clone(), regarding.field_path.clone(), note.severity, note.reason.clone());
+        let topic: Topic =
+            (subject.clone(), regarding.field_path.clone(), note.severity, note.reason.clone());
         let combined = self.is_combined(&topic, note);
         if !self.is_affordable(subject, note.at) {
             return None;
@@ -78,7 +79,12 @@ impl Correlator {
         let key = (topic, (!combined).then(|| note.message.clone()));
         if let Some(told) = self.told.get_mut(&key) {
             told.count = told.count.saturating_add(1);
-            return Some(Write::Again { name: told.name.clone(), count: told.count, message, first: told.first });
+            return Some(Write::Again {
+                name: told.name.clone(),
+                count: told.count,
+                message,
+                first: told.first,
+            });
         }
         let name = self.name(note);
         self.told.insert(key, Told { name: name.clone(), count: 1, first: note.at });

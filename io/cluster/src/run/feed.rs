@@ -141,7 +141,8 @@ fn described(resource: &Resource) -> ApiResource {
 }
 
 fn newest<K: Reflected>(change: &Change<K>) -> u64 {
-    let version = |object: &Arc<K>| object.meta().resource_version.as_deref().and_then(|text| text.parse().ok());
+    let version =
+        |object: &Arc<K>| object.meta().resource_version.as_deref().and_then(|text| text.parse().ok());
     match change {
         Change::Reset(objects) => objects.iter().filter_map(version).max().unwrap_or(0),
         Change::Applied(object) | Change::Deleted(object) => version(object).unwrap_or(0),

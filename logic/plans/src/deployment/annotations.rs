@@ -38,7 +38,8 @@ fn number(annotations: Option<&Annotations>, name: &str) -> Option<i64> {
 
 /// Copies the Deployment's annotations to the newest set and raises its revision.
 pub(super) fn renew(annotations: &mut Annotations, deployment: &Deployment, revision: i64, exists: bool) {
-    for (name, value) in deployment.metadata.annotations.iter().flatten().filter(|(name, _)| is_copied(name)) {
+    for (name, value) in deployment.metadata.annotations.iter().flatten().filter(|(name, _)| is_copied(name))
+    {
         annotations.insert(name.clone(), value.clone());
     }
     let old = annotations.get(REVISION).cloned();

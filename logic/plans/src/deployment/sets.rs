@@ -26,9 +26,7 @@ impl Sets {
     pub(super) fn of(deployment: &Deployment, mut owned: Vec<Arc<ReplicaSet>>) -> Self {
         owned.sort_by_key(|set| age(set));
         let template = comparable(Some(&deployment.spec.template));
-        let is_new = |set: &Arc<ReplicaSet>| {
-            comparable(set.spec.template.as_ref()) == template
-        };
+        let is_new = |set: &Arc<ReplicaSet>| comparable(set.spec.template.as_ref()) == template;
         let new = owned.iter().position(is_new).map(|index| owned.remove(index));
         Self { new, old: owned }
     }

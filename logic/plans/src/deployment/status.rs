@@ -59,7 +59,11 @@ pub(super) fn creating(view: &View, deployment: &Deployment, sets: &Sets, size: 
     if view.replica_sets.get(&Key::of(&new.metadata)).is_some() {
         return collided(deployment);
     }
-    let failed = Reason::warning(deployment, "ReplicaSetCreateError", format!("Failed to create new replica set \"{name}\": "));
+    let failed = Reason::warning(
+        deployment,
+        "ReplicaSetCreateError",
+        format!("Failed to create new replica set \"{name}\": "),
+    );
     let step = Step::from(Action::create(&new)).failed(failed.ending(Ending::Refusal));
     let step = if size > 0 { step.done(sets::scaled(deployment, &new, 0, size)) } else { step };
     let mut plan = Plan::of(vec![step]);
@@ -69,7 +73,13 @@ pub(super) fn creating(view: &View, deployment: &Deployment, sets: &Sets, size: 
     let failure = view.failures.get(&task);
     if limits::progress_deadline(deployment).is_some() {
         let condition = match failure {
-            None => made(PROGRESSING, "True", "NewReplicaSetCreated", format!("Created new replica set \"{name}\""), now),
+            None => made(
+                PROGRESSING,
+                "True",
+                "NewReplicaSetCreated",
+                format!("Created new replica set \"{name}\""),
+                now,
+            ),
             Some(error) => made(PROGRESSING, "False", "ReplicaSetCreateError", error.clone(), now),
         };
         set(&mut status, condition);
@@ -103,7 +113,8 @@ fn positive(number: i32) -> Option<i32> {
 fn counted(deployment: &Deployment, sets: &Sets, now: Timestamp) -> DeploymentStatus {
     let available = sets.sum(limits::available);
     let before = deployment.status.clone().unwrap_or_default();
-    let terminating = sets.sum(|set| set.status.as_ref().and_then(|status| status.terminating_replicas).unwrap_or(0));
+    let terminating =
+        sets.sum(|set| set.status.as_ref().and_then(|status| status.terminating_replicas).unwrap_or(0));
     let mut status = DeploymentStatus {
         observed_generation: deployment.metadata.generation,
         replicas: positive(sets.sum(limits::actual)),
@@ -117,8 +128,16 @@ fn counted(deployment: &Deployment, sets: &Sets, now: Timestamp) -> DeploymentSt
     };
     let least = limits::replicas(deployment) - limits::max_unavailable(deployment);
     let condition = match available >= least {
-        true => made(AVAILABLE, "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now),
-        false => made(AVAILABLE, "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now),
+        true => {
+            made(AVAILABLE, "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now)
+        }
+        false => made(
+            AVAILABLE,
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+            now,
+        ),
     };
     set(&mut status, condition);
     status
@@ -154,7 +173,8 @@ fn progress(deployment: &Deployment, sets: &Sets, status: &mut DeploymentStatus,
         return remove(status, PROGRESSING);
     }
     let current = progressing(status).cloned();
-    let was_done = current.as_ref().is_some_and(|condition| condition.reason.as_deref() == Some(NEW_AVAILABLE));
+    let was_done =
+        current.as_ref().is_some_and(|condition| condition.reason.as_deref() == Some(NEW_AVAILABLE));
     if was_done && status.replicas == status.updated_replicas {
         return;
     }
@@ -167,17 +187,24 @@ fn progress(deployment: &Deployment, sets: &Sets, status: &mut DeploymentStatus,
         let message = format!("{subject} has successfully progressed.");
         set(status, made(PROGRESSING, "True", NEW_AVAILABLE, message, now));
     } else if has_advanced(&before, status) {
-        let mut condition = made(PROGRESSING, "True", "ReplicaSetUpdated", format!("{subject} is progressing."), now);
+        let mut condition =
+            made(PROGRESSING, "True", "ReplicaSetUpdated", format!("{subject} is progressing."), now);
         if let Some(current) = current.filter(|current| current.status.as_deref() == Some("True")) {
             condition.last_transition_time = current.last_transition_time;
         }
         remove(status, PROGRESSING);
         set(status, condition);
     } else if has_timed_out(deployment, status, now) {
-        set(status, made(PROGRESSING, "False", TIMED_OUT, format!("{subject} has timed out progressing."), now));
+        set(
+            status,
+            made(PROGRESSING, "False", TIMED_OUT, format!("{subject} has timed out progressing."), now),
+        );
     } else if current.is_none() && sets.new.is_some() {
         let name = sets.new.as_ref().and_then(|new| new.metadata.name.clone()).unwrap_or_default();
-        set(status, made(PROGRESSING, "True", "FoundNewReplicaSet", format!("Found new replica set \"{name}\""), now));
+        set(
+            status,
+            made(PROGRESSING, "True", "FoundNewReplicaSet", format!("Found new replica set \"{name}\""), now),
+        );
     }
 }
 
@@ -185,7 +212,13 @@ fn progress(deployment: &Deployment, sets: &Sets, status: &mut DeploymentStatus,
 fn failure(sets: &Sets, status: &mut DeploymentStatus) {
     remove(status, FAILURE);
     let failed = sets.new.iter().chain(&sets.old).find_map(|set| {
-        set.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_.as_deref() == Some(FAILURE)).cloned()
+        set.status
+            .as_ref()?
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_.as_deref() == Some(FAILURE))
+            .cloned()
     });
     let Some(failed) = failed else { return };
     let condition = DeploymentCondition {
@@ -202,7 +235,8 @@ fn failure(sets: &Sets, status: &mut DeploymentStatus) {
 fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
     let replicas = positive(limits::replicas(deployment));
     let counts = [status.updated_replicas, status.replicas, status.available_replicas];
-    counts.iter().all(|count| *count == replicas) && status.observed_generation >= deployment.metadata.generation
+    counts.iter().all(|count| *count == replicas)
+        && status.observed_generation >= deployment.metadata.generation
 }
 
 fn has_advanced(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
@@ -237,7 +271,13 @@ fn deadline_in(deployment: &Deployment, status: &DeploymentStatus, now: Timestam
     Some(at.duration_since(now) + SignedDuration::from_secs(1))
 }
 
-fn made(kind: &str, status: &str, reason: &str, message: impl Into<String>, now: Timestamp) -> DeploymentCondition {
+fn made(
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: impl Into<String>,
+    now: Timestamp,
+) -> DeploymentCondition {
     DeploymentCondition {
         type_: Some(kind.to_owned()),
         status: Some(status.to_owned()),

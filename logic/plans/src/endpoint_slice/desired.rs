@@ -104,7 +104,11 @@ pub(super) fn identity(endpoint: &Endpoint) -> Identity {
     let mut addresses = endpoint.addresses.clone();
     addresses.sort();
     let target = endpoint.target_ref.as_ref().map(|target| {
-        format!("{}/{}", target.namespace.as_deref().unwrap_or_default(), target.name.as_deref().unwrap_or_default())
+        format!(
+            "{}/{}",
+            target.namespace.as_deref().unwrap_or_default(),
+            target.name.as_deref().unwrap_or_default()
+        )
     });
     (addresses, endpoint.hostname.clone().filter(|hostname| !hostname.is_empty()), target)
 }

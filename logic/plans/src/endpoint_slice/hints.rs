@@ -9,7 +9,8 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointHints, ForNode, ForZone}
 
 use super::fill::Filled;
 
-const MODES: [&str; 2] = ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];
+const MODES: [&str; 2] =
+    ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];
 
 pub(super) fn apply(service: &Service, filled: &mut Filled) {
     for slice in &mut filled.wanted {

@@ -52,7 +52,8 @@ fn conditions(
     now: Timestamp,
 ) -> Option<Vec<ReplicaSetCondition>> {
     let present = set.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let (failed, mut others): (Vec<_>, Vec<_>) = present.cloned().partition(|condition| condition.type_.as_deref() == Some(FAILURE));
+    let (failed, mut others): (Vec<_>, Vec<_>) =
+        present.cloned().partition(|condition| condition.type_.as_deref() == Some(FAILURE));
     let wanted = usize::try_from(set.wanted()).unwrap_or(0);
     if let Some(message) = failure.filter(|_| active != wanted) {
         let reason = if active < wanted { "FailedCreate" } else { "FailedDelete" };
@@ -73,7 +74,11 @@ pub(super) fn write(set: &ReplicaSet, status: ReplicaSetStatus) -> Option<Action
 }
 
 /// When the next ready pod becomes available, if one is still to.
-pub(super) fn next_available(set: &ReplicaSet, active: &[&Arc<Pod>], now: Timestamp) -> Option<SignedDuration> {
+pub(super) fn next_available(
+    set: &ReplicaSet,
+    active: &[&Arc<Pod>],
+    now: Timestamp,
+) -> Option<SignedDuration> {
     let waits = active.iter().filter_map(|pod| pod::available_in(pod, set.min_ready_seconds(), now));
     waits.filter(|wait| wait.is_positive()).min()
 }

@@ -9,18 +9,19 @@ pub(super) fn allows(pod: &Pod, node: &Node) -> bool {
     let labels = node.metadata.labels.as_ref();
     let selected = spec.node_selector.as_ref().is_none_or(|wanted| select::matches_all(wanted, labels));
     let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = affinity.and_then(|affinity| {
-        affinity.required_during_scheduling_ignored_during_execution.as_ref()
-    });
+    let required =
+        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
     // Terms are alternatives; one that asks for nothing allows nothing.
-    selected && required.is_none_or(|required| required.node_selector_terms.iter().any(|term| holds(term, node)))
+    selected
+        && required.is_none_or(|required| required.node_selector_terms.iter().any(|term| holds(term, node)))
 }
 
 fn holds(term: &NodeSelectorTerm, node: &Node) -> bool {
     let expressions = term.match_expressions.as_deref().unwrap_or_default();
     let fields = term.match_fields.as_deref().unwrap_or_default();
     let asks = !expressions.is_empty() || !fields.is_empty();
-    let label = |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
+    let label =
+        |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
     let field = |name: &str| node.metadata.name.as_deref().filter(|_| name == "metadata.name");
     asks && expressions.iter().all(|one| meets(one, label(&one.key)))
         && fields.iter().all(|one| meets(one, field(&one.key)))

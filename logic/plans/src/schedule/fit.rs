@@ -133,7 +133,8 @@ pub(super) fn verdicts(free: &Free, request: &Request) -> Vec<Verdict> {
     if free.pods + 1 > free.room {
         verdicts.push(Verdict::passing("Too many pods"));
     }
-    let mut short: Vec<&String> = request.amounts.keys().filter(|name| is_short(free, request, name)).collect();
+    let mut short: Vec<&String> =
+        request.amounts.keys().filter(|name| is_short(free, request, name)).collect();
     short.sort_by_key(|name| match name.as_str() {
         "cpu" => 0,
         "memory" => 1,

@@ -27,7 +27,8 @@ struct Candidate<'a> {
 
 impl<'a> Nodes<'a> {
     pub(super) fn of(view: &'a View) -> Self {
-        let candidate = |node: &'a Arc<Node>| Candidate { node, free: Free::of(node), siblings: BTreeMap::new() };
+        let candidate =
+            |node: &'a Arc<Node>| Candidate { node, free: Free::of(node), siblings: BTreeMap::new() };
         let nodes = view.nodes.iter().map(|(key, node)| (key.name.as_str(), candidate(node)));
         let mut nodes = Self { nodes: nodes.collect() };
         for (_, pod) in view.pods.iter().filter(|(_, pod)| !pod::is_terminal(pod)) {
@@ -115,7 +116,5 @@ pub(crate) fn tolerates(pod: &Pod, taint: &Taint) -> bool {
 pub(super) fn differ(old: &Any, new: &Node) -> bool {
     let Any::Node(old) = old else { return true };
     let allocatable = |node: &Node| node.status.as_ref().and_then(|status| status.allocatable.clone());
-    old.spec != new.spec
-        || old.metadata.labels != new.metadata.labels
-        || allocatable(old) != allocatable(new)
+    old.spec != new.spec || old.metadata.labels != new.metadata.labels || allocatable(old) != allocatable(new)
 }
