@@ -1,6 +1,6 @@
 //! Cells that many kinds share. A cell is what `kubectl get` prints under one column.
 
-use crate::walk::{entries, int, items, present, text};
+use crate::walk::{entries, int, items, or, present, text};
 use jiff::Timestamp;
 use kelson_machinery::{Object, age, meta};
 use serde_json::Value;
@@ -87,4 +87,17 @@ pub fn joined_up_to(parts: &[String], max: usize) -> String {
 /// An integer field, 0 when it is missing.
 pub fn number(value: &Value) -> Value {
     int(value).into()
+}
+
+/// Addresses of a load balancer's status, by IP or by host name, sorted and each once.
+pub fn balancer_addresses(object: &Object) -> String {
+    let ingress = items(&object["status"]["loadBalancer"]["ingress"]);
+    let mut addresses: Vec<&str> = ingress
+        .iter()
+        .map(|entry| text(or(&entry["ip"], &entry["hostname"])))
+        .filter(|address| !address.is_empty())
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.join(",")
 }

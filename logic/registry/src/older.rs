@@ -3,6 +3,8 @@
 //!
 //! Invariant: what a user wrote means what it meant in that version; converting there and back keeps the spec.
 
+mod ingress;
+
 use crate::kind::OlderVersion;
 use crate::walk::{self, default_to, member, present, text};
 use crate::workload;
@@ -47,6 +49,82 @@ pub const REPLICA_SET: &[OlderVersion] = &[
             workload::derive_from_template(object);
         },
         from_current: |object| meta::set_type(object, "extensions/v1beta1", "ReplicaSet"),
+        ..version("extensions", "v1beta1")
+    },
+];
+
+pub const STATEFUL_SET: &[OlderVersion] = &[
+    OlderVersion {
+        warning: "apps/v1beta2 StatefulSet is deprecated in v1.9+, unavailable in v1.16+; use apps/v1 StatefulSet",
+        to_current: |object| meta::set_type(object, "apps/v1", "StatefulSet"),
+        from_current: |object| meta::set_type(object, "apps/v1beta2", "StatefulSet"),
+        ..version("apps", "v1beta2")
+    },
+    OlderVersion {
+        warning: "apps/v1beta1 StatefulSet is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 StatefulSet",
+        to_current: |object| {
+            meta::set_type(object, "apps/v1", "StatefulSet");
+            workload::derive_from_template(object);
+            on_delete(object);
+        },
+        from_current: |object| meta::set_type(object, "apps/v1beta1", "StatefulSet"),
+        ..version("apps", "v1beta1")
+    },
+];
+
+pub const DAEMON_SET: &[OlderVersion] = &[
+    OlderVersion {
+        warning: "apps/v1beta2 DaemonSet is deprecated in v1.9+, unavailable in v1.16+; use apps/v1 DaemonSet",
+        to_current: |object| meta::set_type(object, "apps/v1", "DaemonSet"),
+        from_current: |object| meta::set_type(object, "apps/v1beta2", "DaemonSet"),
+        ..version("apps", "v1beta2")
+    },
+    OlderVersion {
+        warning: "extensions/v1beta1 DaemonSet is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 DaemonSet",
+        to_current: |object| {
+            meta::set_type(object, "apps/v1", "DaemonSet");
+            workload::derive_from_template(object);
+            if let Some(spec) = member(object, "spec") {
+                walk::cut(spec, "templateGeneration");
+            }
+            on_delete(object);
+        },
+        from_current: |object| meta::set_type(object, "extensions/v1beta1", "DaemonSet"),
+        ..version("extensions", "v1beta1")
+    },
+];
+
+/// Pods were replaced by hand before rolling updates were the default.
+fn on_delete(object: &mut Object) {
+    if let Some(spec) = member(object, "spec").filter(|spec| spec.is_object()) {
+        default_to(walk::object(spec, "updateStrategy"), "type", "OnDelete");
+    }
+}
+
+pub const CRON_JOB: &[OlderVersion] = &[OlderVersion {
+    warning: "batch/v1beta1 CronJob is deprecated in v1.21+, unavailable in v1.25+; use batch/v1 CronJob",
+    to_current: |object| meta::set_type(object, "batch/v1", "CronJob"),
+    from_current: |object| meta::set_type(object, "batch/v1beta1", "CronJob"),
+    ..version("batch", "v1beta1")
+}];
+
+pub const INGRESS: &[OlderVersion] = &[
+    OlderVersion {
+        warning: "networking.k8s.io/v1beta1 Ingress is deprecated in v1.19+, unavailable in v1.22+; use networking.k8s.io/v1 Ingress",
+        to_current: ingress::to_current,
+        from_current: |object| {
+            ingress::from_current(object);
+            meta::set_type(object, "networking.k8s.io/v1beta1", "Ingress");
+        },
+        ..version("networking.k8s.io", "v1beta1")
+    },
+    OlderVersion {
+        warning: "extensions/v1beta1 Ingress is deprecated in v1.14+, unavailable in v1.22+; use networking.k8s.io/v1 Ingress",
+        to_current: ingress::to_current,
+        from_current: |object| {
+            ingress::from_current(object);
+            meta::set_type(object, "extensions/v1beta1", "Ingress");
+        },
         ..version("extensions", "v1beta1")
     },
 ];

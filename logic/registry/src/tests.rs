@@ -77,6 +77,46 @@ fn manifests() -> Vec<Value> {
         json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata("a"),
             "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 80}]}),
     ]
+    .into_iter()
+    .chain(more_manifests(&spec, &template))
+    .collect()
+}
+
+fn more_manifests(spec: &Value, template: &Value) -> Vec<Value> {
+    let metadata = json!({"name": "a"});
+    let mut once = template.clone();
+    once["spec"]["restartPolicy"] = json!("Never");
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "a"});
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
+    let size = json!({"requests": {"storage": "1Gi"}});
+    let (apps, net, rbac) = ("apps/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1");
+    vec![
+        json!({"apiVersion": apps, "kind": "StatefulSet", "metadata": metadata, "spec": spec}),
+        json!({"apiVersion": apps, "kind": "DaemonSet", "metadata": metadata, "spec": spec}),
+        json!({"apiVersion": apps, "kind": "ControllerRevision", "metadata": metadata, "data": {}, "revision": 1}),
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": once}}),
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec":
+            {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": once}}}}),
+        json!({"apiVersion": net, "kind": "Ingress", "metadata": metadata, "spec": {"rules": [{"host": "a.b", "http":
+            {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "s", "port": {"number": 80}}}}]}}]}}),
+        json!({"apiVersion": net, "kind": "IngressClass", "metadata": metadata, "spec": {"controller": "a.b/c"}}),
+        json!({"apiVersion": net, "kind": "ServiceCIDR", "metadata": metadata, "spec": {"cidrs": ["10.0.0.0/8"]}}),
+        json!({"apiVersion": net, "kind": "IPAddress", "metadata": {"name": "10.0.0.1"}, "spec":
+            {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}}),
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": {"minAvailable": 1}}),
+        json!({"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": rules}),
+        json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": metadata, "rules": rules}),
+        json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata, "roleRef": role,
+            "subjects": [{"kind": "User", "name": "u"}]}),
+        json!({"apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": metadata, "roleRef": role,
+            "subjects": [{"kind": "ServiceAccount", "namespace": "n", "name": "s"}]}),
+        json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": metadata, "value": 1}),
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata, "provisioner": "a.b/c"}),
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec":
+            {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}}),
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec":
+            {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": size}}),
+    ]
 }
 
 #[test]
@@ -128,7 +168,7 @@ fn an_unchanged_update_changes_nothing_and_is_valid() {
         assert_eq!(updated, object);
         // A manifest without what the system set is the same update.
         let mut bare = object.clone();
-        bare["metadata"] = json!({"name": "a", "namespace": object["metadata"]["namespace"], "labels": object["metadata"]["labels"]});
+        bare["metadata"] = json!({"name": object["metadata"]["name"], "namespace": object["metadata"]["namespace"], "labels": object["metadata"]["labels"]});
         let (updated, errors) = update(&object, bare);
         assert_eq!((updated, errors), (object, Vec::new()), "{manifest}");
     }

@@ -40,7 +40,6 @@ pub const KIND: Kind = Kind {
     validate_update,
     warnings,
     generation: true,
-    create_on_update: false,
     ..base::<EndpointSlice>("endpointslice")
 };
 

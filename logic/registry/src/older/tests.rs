@@ -105,3 +105,35 @@ fn every_removed_version_warns() {
         "extensions/v1beta1 Deployment is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 Deployment"
     );
 }
+
+#[test]
+fn an_old_ingress_gets_todays_backends_and_back() {
+    let spec = json!({"backend": {"serviceName": "d", "servicePort": "http"}, "rules": [{"host": "a.b", "http": {"paths":
+        [{"path": "/x", "backend": {"serviceName": "s", "servicePort": 80}}]}}]});
+    let old = json!({"apiVersion": "extensions/v1beta1", "kind": "Ingress", "metadata": {"name": "web"}, "spec": spec});
+    let (object, errors) = create(old.clone());
+    assert_eq!(errors, Vec::<String>::new());
+    let expected = json!({"defaultBackend": {"service": {"name": "d", "port": {"name": "http"}}}, "rules": [{"host": "a.b",
+        "http": {"paths": [{"path": "/x", "pathType": "ImplementationSpecific",
+        "backend": {"service": {"name": "s", "port": {"number": 80}}}}]}}]});
+    assert_eq!(object["spec"], expected);
+    let (_, older) = resolve("extensions", "v1beta1", "ingresses").unwrap();
+    let mut back = object;
+    (older.unwrap().from_current)(&mut back);
+    let mut expected = old["spec"].clone();
+    expected["rules"][0]["http"]["paths"][0]["pathType"] = json!("ImplementationSpecific");
+    assert_eq!((&back["apiVersion"], &back["spec"]), (&json!("extensions/v1beta1"), &expected));
+}
+
+#[test]
+fn sets_were_updated_by_hand() {
+    let old = |kind: &str, version: &str| {
+        let spec = json!({"template": template(), "serviceName": "s", "templateGeneration": 1});
+        let (object, errors) =
+            create(json!({"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": spec}));
+        assert_eq!(errors, Vec::<String>::new());
+        object["spec"]["updateStrategy"].clone()
+    };
+    assert_eq!(old("StatefulSet", "apps/v1beta1"), json!({"type": "OnDelete"}));
+    assert_eq!(old("DaemonSet", "extensions/v1beta1"), json!({"type": "OnDelete"}));
+}

@@ -1,7 +1,7 @@
 //! What `kubectl get services` shows (I5).
 
 use crate::cells;
-use crate::walk::{int, items, present, text, texts};
+use crate::walk::{int, items, text, texts};
 use jiff::Timestamp;
 use kelson_machinery::Object;
 use serde_json::Value;
@@ -29,23 +29,10 @@ fn external_ip(service: &Object) -> String {
     let external = texts(&spec["externalIPs"]).join(",");
     let or_none = |text: String| if text.is_empty() { "<none>".to_owned() } else { text };
     match text(&spec["type"]) {
-        "LoadBalancer" => load_balancer(&balancer_addresses(service), external),
+        "LoadBalancer" => load_balancer(&cells::balancer_addresses(service), external),
         "ExternalName" => or_none(text(&spec["externalName"]).to_owned()),
         _ => or_none(external),
     }
-}
-
-/// Addresses of the balancer, sorted and each once.
-fn balancer_addresses(service: &Object) -> String {
-    let ingress = items(&service["status"]["loadBalancer"]["ingress"]);
-    let mut addresses: Vec<&str> = ingress
-        .iter()
-        .map(|entry| if present(&entry["ip"]) { text(&entry["ip"]) } else { text(&entry["hostname"]) })
-        .filter(|address| !address.is_empty())
-        .collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses.join(",")
 }
 
 fn load_balancer(addresses: &str, external: String) -> String {
