@@ -78,7 +78,7 @@ fn holds_back(life: &Life, pod: &Pod, name: &str, now: Timestamp) -> Option<Time
 /// Sidecars end after the main containers and after the sidecars that started later.
 fn turn_of_sidecar(life: &Life, pod: &Pod, name: &str) -> bool {
     let after = spec::containers(pod).skip_while(|it| it.name != name).skip(1);
-    after.into_iter().all(|it| life.recall(&it.name).is_none_or(|memory| memory.running().is_none()))
+    after.into_iter().all(|it| life.remembered(&it.name).is_none_or(|memory| memory.running().is_none()))
 }
 
 fn drive(

@@ -19,6 +19,7 @@ mod kill;
 mod life;
 mod probe;
 pub mod process;
+mod recall;
 mod reports;
 pub mod resources;
 mod restart;

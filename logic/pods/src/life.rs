@@ -9,7 +9,7 @@ use crate::kill::Kill;
 use crate::probe::{ProbeKind, Prober};
 use crate::reports::ImageFacts;
 use crate::run::Run;
-use crate::{garbage, probe, spec, start, status, stop};
+use crate::{garbage, probe, recall, spec, start, status, stop};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Life {
     pub(crate) gone: bool,
     pub(crate) delete_asked: bool,
     pub(crate) seen_at: Timestamp,
+    /// Whether what the API remembers of earlier runs was taken over.
+    pub(crate) recalled: bool,
     /// Each condition's value and since when, as computed here.
     pub(crate) flips: BTreeMap<String, (bool, Timestamp)>,
     /// Time of the present step.
@@ -153,6 +155,7 @@ impl Life {
             gone: false,
             delete_asked: false,
             seen_at: now,
+            recalled: false,
             flips: BTreeMap::new(),
             now,
         }
@@ -213,6 +216,9 @@ impl Life {
         for container in spec::containers(pod) {
             self.containers.entry(container.name.clone()).or_default();
         }
+        if !std::mem::replace(&mut self.recalled, true) {
+            recall::runs(self, pod);
+        }
     }
 
     pub(crate) fn memory(&mut self, container: &str) -> &mut Memory {
@@ -220,7 +226,7 @@ impl Life {
     }
 
     /// The memory of a container, if there is one.
-    pub(crate) fn recall(&self, container: &str) -> Option<&Memory> {
+    pub(crate) fn remembered(&self, container: &str) -> Option<&Memory> {
         self.containers.get(container)
     }
 

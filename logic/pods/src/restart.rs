@@ -42,7 +42,7 @@ pub(crate) fn over(life: &Life, pod: &Pod) -> bool {
 
 /// How the container's latest run ended, if it has and no other is being started.
 fn exit_code(life: &Life, container: &Container) -> Option<i32> {
-    let memory = life.recall(&container.name).filter(|memory| memory.starting.is_none())?;
+    let memory = life.remembered(&container.name).filter(|memory| memory.starting.is_none())?;
     Some(memory.last()?.exit()?.exit_code)
 }
 
@@ -50,7 +50,7 @@ fn exit_code(life: &Life, container: &Container) -> Option<i32> {
 pub(crate) fn initialized(life: &Life, pod: &Pod) -> bool {
     spec::main_containers(pod)
         .iter()
-        .any(|it| life.recall(&it.name).is_some_and(|memory| current(memory).is_some()))
+        .any(|it| life.remembered(&it.name).is_some_and(|memory| current(memory).is_some()))
 }
 
 /// The latest run, if it belongs to the sandbox of today.

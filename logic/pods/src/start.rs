@@ -148,8 +148,8 @@ fn wants_start(pod: &Pod, container: &Container, memory: &Memory) -> bool {
 /// Starts one container, or says why it has to wait.
 fn start(life: &mut Life, pod: &Pod, container: &Container, now: Timestamp, draft: &mut Draft) {
     let facts = life.images.get(container.image.as_deref().unwrap_or_default()).cloned();
-    let attempt = next_attempt(life, pod, &container.name);
     let memory = life.memory(&container.name);
+    let attempt = next_attempt(memory);
     if let Some(at) = memory.retry_at.filter(|at| now < *at) {
         return draft.wake(at);
     }
@@ -166,26 +166,9 @@ fn start(life: &mut Life, pod: &Pod, container: &Container, now: Timestamp, draf
     draft.act(Action::Start { container: container.name.clone(), attempt });
 }
 
-/// The number of the next run; what ran before kelson knew of it counts as the API remembers it.
-fn next_attempt(life: &Life, pod: &Pod, name: &str) -> u32 {
-    if let Some(run) = life.recall(name).and_then(|memory| memory.last()) {
-        return run.attempt + 1;
-    }
-    let status = pod.status.as_ref();
-    let all = status
-        .into_iter()
-        .flat_map(|it| it.init_container_statuses.iter().chain(&it.container_statuses))
-        .flatten();
-    let Some(old) = all.into_iter().find(|it| it.name == name) else { return 0 };
-    let ran = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
-        state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-    };
-    let count = u32::try_from(old.restart_count).unwrap_or(0);
-    // A status that says the container was lost has counted the coming restart already.
-    match ran(&old.state) {
-        true => count + 1,
-        false => count,
-    }
+/// The number of the next run.
+fn next_attempt(memory: &Memory) -> u32 {
+    memory.last().map_or(0, |run| run.attempt + 1)
 }
 
 /// Whether the container sits out a back-off (F18); says so once a crash.

@@ -10,34 +10,22 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus, Pod,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use std::collections::BTreeMap;
 
-/// Where upstream says that a container was lost while the pod went on.
-const LOST: &str =
-    "The container could not be located when the pod was deleted.  The container used to be Running";
-/// Where it says so when the pod has ended.
+/// What upstream says of a container that was not seen to end.
 const LOST_AT_END: &str = "The container could not be located when the pod was terminated";
 const UNSEEN_EXIT_CODE: i32 = 137;
 
 /// The statuses of `containers`, in their order.
-pub(super) fn statuses(
-    life: &Life,
-    pod: &Pod,
-    containers: &[Container],
-    old: &Option<Vec<ContainerStatus>>,
-) -> Vec<ContainerStatus> {
-    let old: BTreeMap<&str, &ContainerStatus> =
-        old.iter().flatten().map(|it| (it.name.as_str(), it)).collect();
-    let status = |container: &Container| one(life, pod, container, old.get(container.name.as_str()).copied());
-    containers.iter().map(status).collect()
+pub(super) fn statuses(life: &Life, pod: &Pod, containers: &[Container]) -> Vec<ContainerStatus> {
+    containers.iter().map(|container| one(life, pod, container)).collect()
 }
 
-fn one(life: &Life, pod: &Pod, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
+fn one(life: &Life, pod: &Pod, container: &Container) -> ContainerStatus {
     let empty = Memory::default();
-    let memory = life.recall(&container.name).unwrap_or(&empty);
+    let memory = life.remembered(&container.name).unwrap_or(&empty);
     let mut status = match memory.last() {
         Some(run) => known(container, memory, run, pod),
-        None => unknown(pod, container, old),
+        None => unknown(pod, container),
     };
     waiting(pod, container, memory, &mut status);
     let init = spec::role(pod, &container.name) == Role::Init;
@@ -76,27 +64,15 @@ fn known(container: &Container, memory: &Memory, run: &Run, pod: &Pod) -> Contai
     }
 }
 
-/// The status of a container the runtime knows nothing of: never started, ended long ago, or lost.
-fn unknown(pod: &Pod, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
-    let old_state = |status: &ContainerStatus| status.state.clone().unwrap_or_default();
-    if let Some(old) = old.filter(|it| old_state(it).terminated.is_some()) {
-        return old.clone();
-    }
-    let mut status = ContainerStatus {
+/// The status of a container that has never run.
+fn unknown(pod: &Pod, container: &Container) -> ContainerStatus {
+    ContainerStatus {
         name: container.name.clone(),
         image: spelled(container),
-        restart_count: old.map_or(0, |it| it.restart_count),
         state: Some(fresh(pod)),
-        last_state: Some(old.and_then(|it| it.last_state.clone()).unwrap_or_default()),
+        last_state: Some(ContainerState::default()),
         ..ContainerStatus::default()
-    };
-    let lost = old.is_some_and(|it| old_state(it).running.is_some());
-    let told = status.last_state.as_ref().is_some_and(|it| it.terminated.is_some());
-    if lost && !told {
-        status.last_state = Some(unseen(LOST));
-        status.restart_count += i32::from(pod.metadata.deletion_timestamp.is_none());
     }
-    status
 }
 
 /// A container that is to run again and cannot yet shows why; its end moves to the last state.
@@ -143,11 +119,11 @@ fn terminated(exit: &Exit, id: &str) -> ContainerState {
     ContainerState { terminated: Some(terminated), ..ContainerState::default() }
 }
 
-fn unseen(message: &str) -> ContainerState {
+fn unseen() -> ContainerState {
     let terminated = ContainerStateTerminated {
         exit_code: UNSEEN_EXIT_CODE,
         reason: Some(STATUS_UNKNOWN.to_owned()),
-        message: Some(message.to_owned()),
+        message: Some(LOST_AT_END.to_owned()),
         ..ContainerStateTerminated::default()
     };
     ContainerState { terminated: Some(terminated), ..ContainerState::default() }
@@ -167,7 +143,7 @@ pub(super) fn close(life: &Life, pod: &Pod, init: &mut [ContainerStatus], main: 
     let all_begun = if initialized { init.len() } else { last_begun };
     let main_begun = if initialized { main.len() } else { 0 };
     for status in init[..all_begun].iter_mut().chain(&mut main[..main_begun]).filter(|it| !ended(it)) {
-        status.state = Some(unseen(LOST_AT_END));
+        status.state = Some(unseen());
         status.ready = false;
         status.started = Some(false);
     }

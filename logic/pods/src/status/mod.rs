@@ -21,8 +21,8 @@ pub(crate) fn container_id(id: &str) -> String {
 pub(crate) fn build(life: &Life, pod: &Pod) -> PodStatus {
     let old = pod.status.clone().unwrap_or_default();
     let last_word = life.ending_since.is_some() && stop::quiet(life);
-    let mut init = containers::statuses(life, pod, spec::init_containers(pod), &old.init_container_statuses);
-    let mut main = containers::statuses(life, pod, spec::main_containers(pod), &old.container_statuses);
+    let mut init = containers::statuses(life, pod, spec::init_containers(pod));
+    let mut main = containers::statuses(life, pod, spec::main_containers(pod));
     let phase = match phase_of(life, pod, &old, [&init, &main]) {
         "Pending" | "Running" if last_word => "Failed",
         phase => phase,
