@@ -19,7 +19,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let store =
-        Arc::new(kelson_store::Embedded::open(&dir.join("store.redb"), kelson_store::Config::default())?);
+        Arc::new(kelson_store::Embedded::open(dir.join("store.redb"), kelson_store::Config::default())?);
     let server = Arc::new(ApiServer::open(Config::new(&dir, address, address.ip()), store).await?);
     std::fs::write(dir.join("kubeconfig"), server.kubeconfig(&format!("https://{address}")))?;
     println!("export KUBECONFIG={}", dir.join("kubeconfig").display());

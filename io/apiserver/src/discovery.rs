@@ -198,8 +198,7 @@ fn resource_list(group: &str, version: &str, served: &[Served]) -> Value {
     for (kind, ..) in served {
         let mut one = json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
             "kind": kind.kind, "verbs": kind.verbs});
-        put_list(&mut one, "shortNames", kind.short_names);
-        put_list(&mut one, "categories", kind.categories);
+        put_nicknames(&mut one, kind, group);
         resources.push(one);
         for subresource in kind.subresources {
             resources.push(subresource_entry(kind, *subresource));
@@ -221,6 +220,15 @@ fn subresource_entry(kind: &Kind, subresource: Subresource) -> Value {
         }
     }
     one
+}
+
+/// Short names and categories, which only a kind's own group has: elsewhere `get all` would show objects twice, and every
+/// short name would be ambiguous.
+fn put_nicknames(object: &mut Value, kind: &Kind, group: &str) {
+    if group == kind.group {
+        put_list(object, "shortNames", kind.short_names);
+        put_list(object, "categories", kind.categories);
+    }
 }
 
 fn put_list(object: &mut Value, key: &str, values: &[&str]) {
@@ -249,8 +257,7 @@ fn aggregated_resource((kind, group, version): &Served) -> Value {
     let own = json!({"group": group, "version": version, "kind": kind.kind});
     let mut one = json!({"resource": kind.plural, "responseKind": own, "singularResource": kind.singular,
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": kind.verbs});
-    put_list(&mut one, "shortNames", kind.short_names);
-    put_list(&mut one, "categories", kind.categories);
+    put_nicknames(&mut one, kind, group);
     let below: Vec<Value> =
         kind.subresources.iter().map(|subresource| aggregated_below(*subresource, &own)).collect();
     if !below.is_empty() {

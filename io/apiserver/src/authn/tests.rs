@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn check(text: &str, expected: Result<&[(&str, &str, &str, &[&str])], (usize, &str)>) {
+/// Token, name, uid, groups.
+type Line<'a> = (&'a str, &'a str, &'a str, &'a [&'a str]);
+
+fn check(text: &str, expected: Result<&[Line<'_>], (usize, &str)>) {
     match (Tokens::parse(text), expected) {
         (Ok(tokens), Ok(expected)) => {
             assert_eq!(tokens.entries.len(), expected.len());

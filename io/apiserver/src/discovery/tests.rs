@@ -68,3 +68,15 @@ fn a_known_tag_is_304() {
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     assert!(discovery.answer("/apis/no.such.group", None, None).is_none());
 }
+
+#[tokio::test]
+async fn nicknames_belong_to_a_kinds_own_group() {
+    let (_, own) = get("/apis/apps/v1", None).await;
+    let (_, old) = get("/apis/extensions/v1beta1", None).await;
+    let deployments = |list: &Value| {
+        let found =
+            list["resources"].as_array().unwrap().iter().find(|r| r["name"] == "deployments").unwrap();
+        (found.get("shortNames").is_some(), found.get("categories").is_some())
+    };
+    assert_eq!((deployments(&own), deployments(&old)), ((true, true), (false, false)));
+}

@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn check(path: &str, expected: Option<(&str, &str, Option<&str>, &str, Option<&str>, Option<&str>)>) {
+/// Group, version, namespace, plural, name, subresource.
+type Parts<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, Option<&'a str>, Option<&'a str>);
+
+fn check(path: &str, expected: Option<Parts<'_>>) {
     let parsed = ResourcePath::parse(path);
     let seen = parsed.as_ref().map(|p| {
         (

@@ -207,6 +207,7 @@ async fn workloads_and_services() {
     assert!(services.contains("kubernetes   ClusterIP   10.96.0.1"), "{services}");
     let all = kubectl.ok("get all").await;
     assert!(all.contains("deployment.apps/web") && all.contains("service/web"), "{all}");
+    assert!(!all.contains("extensions"), "{all}");
     kubectl.says("run p --image=nginx", "pod/p created\n").await;
     let pods = kubectl.ok("get pods --no-headers").await;
     assert!(pods.starts_with("p     0/1   Pending   0"), "{pods}");

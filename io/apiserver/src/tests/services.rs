@@ -33,8 +33,10 @@ async fn a11_the_service_kubernetes_is_there_with_its_endpoints() {
 
 #[tokio::test]
 async fn a11_1_what_is_deleted_comes_back_and_edits_stay() {
-    let Harness { server, dir } = Harness::new().await;
-    let harness = Harness { server, dir };
+    let harness = Harness::new().await;
+    let before = harness.server.core.store.revision();
+    crate::bootstrap::ensure(&harness.server.core).await.unwrap();
+    assert_eq!(harness.server.core.store.revision(), before, "nothing is written while nothing is missing");
     harness
         .patch(
             &format!("{SERVICES}/kubernetes"),

@@ -192,3 +192,50 @@ async fn shutdown_ends_watches_and_comes_to_an_end() {
     assert_eq!(code, 200);
     server.stop().await;
 }
+
+/// A node whose exec turns the connection into an echo, as a kubelet turns it into streams.
+fn echoing_node() -> axum::Router {
+    axum::Router::new().fallback(|mut request: axum::extract::Request| async move {
+        assert_eq!(request.uri().path(), "/exec/default/p/c");
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.unwrap());
+            let (mut from, mut to) = tokio::io::split(&mut stream);
+            tokio::io::copy(&mut from, &mut to).await
+        });
+        axum::response::Response::builder()
+            .status(101)
+            .header("connection", "upgrade")
+            .header("upgrade", "SPDY/3.1")
+            .body(Body::empty())
+            .unwrap()
+    })
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_reaches_the_node() {
+    let server = Listening::start(|_| {}).await;
+    server.harness.server.connect_node("n1", echoing_node());
+    server.harness.post(PODS, pod("p")).await.expect(201);
+    let binding = json!({"target": {"name": "n1"}});
+    server.harness.post(&format!("{PODS}/p/binding"), binding).await.expect(201);
+    let admin = server.harness.server.pki().admin.clone();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = server.tls(Some(&admin), b"http/1.1").connect(name, stream).await.unwrap();
+    let head = format!(
+        "POST {PODS}/p/exec?command=sh HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: SPDY/3.1\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+    stream.write_all(b"hello").await.unwrap();
+    let mut echoed = [0; 5];
+    stream.read_exact(&mut echoed).await.unwrap();
+    assert_eq!(&echoed, b"hello");
+    drop(stream);
+    server.stop().await;
+}

@@ -78,8 +78,8 @@ async fn store(call: &Call, mut object: Object, dry_run: bool) -> Result<Bytes, 
         meta::remove(&mut object, &["metadata", field]);
     }
     (call.kind.default)(&mut object);
-    (call.kind.prepare_create)(&mut object);
     meta::set_uid(&mut object, &uid());
+    (call.kind.prepare_create)(&mut object);
     meta::set_creation_timestamp(&mut object, &time::seconds(call.now));
     let errors = (call.kind.validate)(&object);
     if !errors.is_empty() {
