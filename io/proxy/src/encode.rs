@@ -247,12 +247,12 @@ fn set(w: &mut Writer, family: Family, spec: &SetSpec, id: u32) {
     on(flag::CONCAT, spec.key.len() > 1);
     w.name(2, spec.name);
     w.number(3, flags);
-    w.number(4, type_of(spec.key));
+    w.number(4, type_of(spec.key, family));
     w.number(5, length(spec.key, family));
     match spec.holds {
         Holds::Nothing => {}
         Holds::Fields(fields) => {
-            w.number(6, type_of(fields));
+            w.number(6, type_of(fields, family));
             w.number(7, length(fields, family));
         }
         Holds::Verdicts => w.number(6, VERDICTS),
@@ -276,18 +276,29 @@ fn length(fields: &[Field], family: Family) -> u32 {
     fields.iter().map(|f| f.len(family).next_multiple_of(4)).sum()
 }
 
-/// The type `nft` prints the fields as; the kernel does not look at it.
-fn type_of(fields: &[Field]) -> u32 {
-    fields.iter().fold(0, |all, field| {
-        let one = match field {
-            Field::Address => 7,
-            Field::Protocol => 12,
-            Field::Port => 13,
-            Field::Word => 19,
-            Field::Interface => 41,
-        };
-        all << 6 | one
-    })
+/// The type `nft` prints the fields as; the kernel does not look at it. Five is the most it can name, and a length it
+/// cannot tell makes it end: so what has more fields is shown as IPv6 addresses and numbers.
+fn type_of(fields: &[Field], family: Family) -> u32 {
+    const IPV4: u32 = 7;
+    const IPV6: u32 = 8;
+    const MARK: u32 = 19;
+    if fields.len() > 5 {
+        let words = length(fields, family) / 4;
+        let wide = std::iter::repeat_n(IPV6, (words / 4) as usize);
+        return concatenated(wide.chain(std::iter::repeat_n(MARK, (words % 4) as usize)));
+    }
+    concatenated(fields.iter().map(|field| match field {
+        Field::Address if family == Family::V4 => IPV4,
+        Field::Address => IPV6,
+        Field::Protocol => 12,
+        Field::Port => 13,
+        Field::Word => MARK,
+        Field::Interface => 41,
+    }))
+}
+
+fn concatenated(types: impl Iterator<Item = u32>) -> u32 {
+    types.fold(0, |all, one| all << 6 | one)
 }
 
 #[cfg(test)]

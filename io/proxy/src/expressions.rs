@@ -65,7 +65,7 @@ fn write(w: &mut Writer, family: Family, expression: &Expr) {
         Expr::Payload(header, to) => payload(w, family, *header, *to),
         Expr::Protocol(to) => meta(w, 16, *to),
         Expr::OutInterface(to) => meta(w, 7, *to),
-        Expr::Ct(what, to) => ct(w, *what, *to),
+        Expr::Ct(what, to) => ct(w, family, *what, *to),
         Expr::SourceType(to) => address_type(w, 1 << 0, *to),
         Expr::DestinationType(to) => address_type(w, 1 << 1, *to),
         Expr::Immediate(to, value) => {
@@ -146,10 +146,11 @@ fn meta(w: &mut Writer, key: u32, to: Register) {
     w.number(2, key);
 }
 
-fn ct(w: &mut Writer, what: Ct, to: Register) {
+fn ct(w: &mut Writer, family: Family, what: Ct, to: Register) {
     let (key, original) = match what {
         Ct::Status => (2, false),
-        Ct::OriginalDestination => (9, true),
+        Ct::OriginalDestination if family == Family::V4 => (20, true),
+        Ct::OriginalDestination => (22, true),
         Ct::OriginalPort => (12, true),
     };
     register(w, 1, to);

@@ -1,7 +1,8 @@
 //! A flow through the tables: what becomes of its first packet, by the same values the data planes are rendered from.
 //!
 //! The kernel tests send the packet and compare; `explain` words the answer. It says nothing of affinity, which only
-//! narrows the choice among the backends it names.
+//! narrows the choice among the backends it names. It knows the node's addresses only as far as the view lists them: of a
+//! backend on another of them it may say that the source is rewritten when it is not.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use kelson_model::{Affinity, Cidr, Protocol, Snapshot, Verdict};
 
 use crate::Proxied;
 use crate::cluster::{endpoint, endpoint_at, ip, put, service};
-use crate::net::{CLIENT, NODE, pod_ip6};
+use crate::net::{CLIENT, GATEWAY, NODE, pod_ip6};
 use crate::traffic::Outcome;
 
 /// C4.1, C4.2, C4.5: ClusterIP from pods (the hairpin among them), the node and outside, TCP and UDP.
@@ -61,6 +61,25 @@ fn endpoint_on_the_node_itself() {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let outcome = it.net.ask("node", protocol, to.parse().unwrap());
             assert!(matches!(&outcome, Outcome::Answered { server, .. } if server == "node"), "{outcome:?}");
+        }
+    }
+}
+
+/// Cluster DNS: an endpoint on the pod bridge's own address, for pods and for the node.
+#[test]
+fn endpoint_on_the_pod_bridge() {
+    let mut it = Proxied::new(1);
+    it.net.serve("node", GATEWAY);
+    let mut snapshot = Snapshot::default();
+    put(&mut snapshot, &service("dns", "10.96.0.10"), &[endpoint_at(ip(GATEWAY))]);
+    it.program(&snapshot);
+    for from in ["pod1", "node", "client"] {
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let outcome = it.net.ask(from, protocol, "10.96.0.10:80".parse().unwrap());
+            assert!(
+                matches!(&outcome, Outcome::Answered { server, .. } if server == "node"),
+                "{from}: {outcome:?}"
+            );
         }
     }
 }

@@ -54,6 +54,9 @@ enum Source {
     Original,
 }
 
+/// Register of the kind of frontend, where what a frontend leads to begins. No rule asks for it; people who list the
+/// maps do, and `nft list` ends on a rule that looks up what another look-up put first.
+const KIND: Register = 0;
 /// Register of what happens to inside clients.
 const INSIDE: Register = 1;
 /// Register of what happens to outside clients.
@@ -63,8 +66,9 @@ const REWRITE: Register = 3;
 /// Register where the identity begins.
 const IDENTITY: Register = 4;
 
-/// Which value is in which register. A look-up may overwrite its own key; everything that follows in a key lies side
-/// by side: the client before the identity, slot or scope after it, the backend last. An IPv6 table uses all sixteen.
+/// Which value is in which register. Everything that follows in a key lies side by side: the client before the
+/// identity, slot or scope after it, the backend last; an IPv6 table uses all sixteen. What a look-up writes never
+/// overlaps its key: the kernel would not mind, but `nft list` reads such rules wrong.
 #[derive(Clone, Copy)]
 struct Registers {
     /// Words of an address.
@@ -88,31 +92,28 @@ impl Registers {
         self.slot() + 1
     }
 
-    /// Address, protocol, port into the first registers.
-    fn key(self, source: Source) -> Vec<Expr> {
+    /// Address, protocol, port into the registers from `to`.
+    fn key(self, source: Source, to: Register) -> Vec<Expr> {
+        let (protocol, port) = (to + self.words, to + self.words + 1);
         let (address, port) = match source {
-            Source::Packet => {
-                (Expr::Payload(Header::Destination, 0), Expr::Payload(Header::Port, self.words + 1))
-            }
-            Source::Original => {
-                (Expr::Ct(Ct::OriginalDestination, 0), Expr::Ct(Ct::OriginalPort, self.words + 1))
-            }
+            Source::Packet => (Expr::Payload(Header::Destination, to), Expr::Payload(Header::Port, port)),
+            Source::Original => (Expr::Ct(Ct::OriginalDestination, to), Expr::Ct(Ct::OriginalPort, port)),
         };
-        vec![address, Expr::Protocol(self.words), port]
+        vec![address, Expr::Protocol(protocol), port]
     }
 
-    /// What the address leads to.
+    /// What the address leads to. The key lies where slot and backend come later.
     fn by_address(self, source: Source) -> Vec<Expr> {
-        let mut way = self.key(source);
-        way.push(Expr::Lookup(FRONTENDS, 0, INSIDE));
+        let mut way = self.key(source, self.slot());
+        way.push(Expr::Lookup(FRONTENDS, self.slot(), KIND));
         way
     }
 
     /// What the port leads to, on an address of the node.
     fn by_node_port(self, source: Source) -> Vec<Expr> {
-        let mut way = self.key(source);
-        way.push(Expr::In(NODE_ADDRESSES, 0));
-        way.push(Expr::Lookup(NODE_PORTS, self.words, INSIDE));
+        let mut way = self.key(source, self.slot());
+        way.push(Expr::In(NODE_ADDRESSES, self.slot()));
+        way.push(Expr::Lookup(NODE_PORTS, self.slot() + self.words, KIND));
         way
     }
 
@@ -177,7 +178,7 @@ fn refuse() -> Vec<Rule> {
 /// First packets: who may come at all (spec C6.1), then where to.
 fn entrances(family: Family) -> Vec<Rule> {
     let plan = Registers::of(family);
-    let mut stranger = plan.key(Source::Packet);
+    let mut stranger = plan.key(Source::Packet, 0);
     stranger.extend([
         Expr::In(RESTRICTED, 0),
         Expr::Payload(Header::Source, plan.words + 2),

@@ -16,7 +16,10 @@ use super::sets::{
     POD_CIDRS, POD_INTERFACES, RESTRICTED, SERVICE_CIDRS, SOURCES, sets,
 };
 use super::{Chain, Command, Element, Value, Verdict, chains};
-use crate::{Action, Change, Changes, Family, Frontend, FrontendKey, Masquerade, Pool, Scope, Tables, diff};
+use crate::{
+    Action, Change, Changes, Family, Frontend, FrontendKey, FrontendKind, Masquerade, Pool, Scope, Tables,
+    diff,
+};
 
 /// The number of the chain that refuses.
 const REFUSE: u32 = 1;
@@ -133,7 +136,7 @@ impl Layout {
         new: Option<&Frontend>,
         gathered: &mut Gathered,
     ) {
-        let visible = |f: &Frontend| (f.inside, f.outside, f.masquerade, f.identity, f.affinity);
+        let visible = |f: &Frontend| (f.kind, f.inside, f.outside, f.masquerade, f.identity, f.affinity);
         if old.map(visible) == new.map(visible) {
             return;
         }
@@ -142,6 +145,7 @@ impl Layout {
         }
         if let Some(new) = new {
             let value = Bytes::default()
+                .word(kind_number(new.kind))
                 .word(self.number(new.inside, new, gathered))
                 .word(self.number(new.outside, new, gathered))
                 .word(masquerade_number(new.masquerade))
@@ -309,6 +313,15 @@ fn fixed_elements(family: Family, tables: &Tables) -> Vec<Command> {
             ],
         ),
     ]
+}
+
+fn kind_number(kind: FrontendKind) -> u32 {
+    match kind {
+        FrontendKind::ClusterIp => 1,
+        FrontendKind::LoadBalancer => 2,
+        FrontendKind::ExternalIp => 3,
+        FrontendKind::NodePort => 4,
+    }
 }
 
 fn masquerade_number(masquerade: Masquerade) -> u32 {

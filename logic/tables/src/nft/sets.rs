@@ -2,7 +2,7 @@
 
 use super::{Field, Holds, SetSpec};
 
-/// Address, protocol, port → what happens inside, outside, to the source; identity.
+/// Address, protocol, port → kind; what happens inside, outside, to the source; identity.
 pub const FRONTENDS: &str = "frontends";
 /// Protocol, port → the same.
 pub const NODE_PORTS: &str = "node-ports";
@@ -38,7 +38,7 @@ pub const AFFINITY_MAX: u32 = 262_144;
 
 use Field::{Address, Interface, Port, Protocol, Word};
 
-const LEADS_TO: Holds = Holds::Fields(&[Word, Word, Word, Address, Protocol, Port]);
+const LEADS_TO: Holds = Holds::Fields(&[Word, Word, Word, Word, Address, Protocol, Port]);
 const BACKEND: Holds = Holds::Fields(&[Address, Port]);
 
 /// Every set and map, in the order they are made.

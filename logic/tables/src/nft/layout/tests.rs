@@ -63,7 +63,7 @@ impl Kernel {
 
     /// The chain an action's number leads to.
     fn chain_of(&self, value: &[u8]) -> Option<&String> {
-        match &self.sets[ACTIONS][&value[..4]] {
+        match &self.sets[ACTIONS][&value[4..8]] {
             Value::Verdict(Verdict::Goto(chain)) => Some(chain),
             _ => None,
         }
@@ -76,7 +76,7 @@ impl Kernel {
         assert_eq!(self.sets[FRONTENDS].len(), frontends.len());
         for (key, frontend) in frontends {
             let Value::Bytes(value) = &self.sets[FRONTENDS][&keys::frontend(*key)] else { panic!("a map") };
-            assert_eq!(value[12..], keys::frontend(frontend.identity));
+            assert_eq!(value[16..], keys::frontend(frontend.identity));
             if let Action::Forward { scope, count } = frontend.inside {
                 let chain = self.chain_of(value).expect("a chain");
                 assert_eq!(self.drawn(chain), (u32::from(count), keys::first_slot(scope)));
