@@ -7,10 +7,14 @@
 mod channels;
 mod cri_log;
 mod file_changes;
+mod forward;
 mod log_options;
 mod log_reader;
 mod remote;
+mod remote_spdy;
 mod routes;
+mod spdy;
+mod tunnel;
 
 pub use routes::router;
 

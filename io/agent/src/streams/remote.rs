@@ -21,14 +21,14 @@ pub const MESSAGE_MAX: usize = 1 << 20;
 /// Bytes of output in one message.
 const CHUNK: usize = 32 << 10;
 /// Messages that may wait for the client, sizes for the terminal.
-const WAITING: usize = 8;
+pub const WAITING: usize = 8;
 /// Keeps connections alive through middle boxes that forget the silent.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long silent output pipes are waited for once the process has ended: only processes it left behind hold them.
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 /// How long the client may take to hang up after the outcome. Closing while its bytes are on the way would reset the
 /// connection, and the outcome might be lost with it.
-const LINGER: Duration = Duration::from_secs(5);
+pub const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves a session to its end. `command` is only for the outcome's words.
 pub async fn serve(socket: WebSocket, protocol: Protocol, session: Session, command: Vec<String>) {
@@ -36,20 +36,14 @@ pub async fn serve(socket: WebSocket, protocol: Protocol, session: Session, comm
     let (messages, outgoing) = mpsc::channel(WAITING);
     let (sizes, resizes) = mpsc::channel(WAITING);
     let Session { stdin, stdout, stderr, control } = session;
-    let copier = Copier { protocol, messages, moved: AtomicBool::new(false) };
     let work = async {
+        let frame = move |channel: u8, bytes: &[u8]| message(protocol, protocol.write(channel, bytes));
+        let copier = Copier::new(messages.clone(), frame);
         // As upstream: an empty message tells the client that the connection stands.
-        let first = if stdout.is_some() { STDOUT } else { STDERR };
-        copier.send(protocol.write(first, &[])).await;
-        let copy = async { tokio::join!(copier.copy(stdout, STDOUT), copier.copy(stderr, STDERR)) };
-        let outcome = match finish(control, resizes, copy, &copier.moved).await {
-            Ok(code) => Outcome::Exited { code, command },
-            Err(error) => Outcome::Failed(error.to_string()),
-        };
-        if let Some(message) = protocol.outcome(&outcome) {
-            copier.send(message).await;
-        }
-        drop(copier);
+        copier.send(if stdout.is_some() { STDOUT } else { STDERR }, &[]).await;
+        let outcome = copier.run(control, resizes, stdout, stderr, command).await;
+        tell(&messages, protocol, &outcome).await;
+        drop((copier, messages));
     };
     let mut client = pin!(listen(stream, protocol, stdin, sizes));
     tokio::select! {
@@ -62,42 +56,68 @@ pub async fn serve(socket: WebSocket, protocol: Protocol, session: Session, comm
 pub async fn refuse(socket: WebSocket, protocol: Protocol, why: String) {
     let (sink, stream) = socket.split();
     let (messages, outgoing) = mpsc::channel(WAITING);
-    let copier = Copier { protocol, messages, moved: AtomicBool::new(false) };
-    if let Some(message) = protocol.outcome(&Outcome::Failed(why)) {
-        copier.send(message).await;
-    }
-    drop(copier);
+    tell(&messages, protocol, &Outcome::Failed(why)).await;
+    drop(messages);
     write(sink, outgoing).await;
     let (sizes, _) = mpsc::channel(1);
     let _ = timeout(LINGER, listen(stream, protocol, None, sizes)).await;
 }
 
-/// Output on its way to the client.
-struct Copier {
-    protocol: Protocol,
-    messages: mpsc::Sender<Message>,
+fn message(protocol: Protocol, bytes: Vec<u8>) -> Message {
+    match protocol.base64 {
+        true => Message::text(String::from_utf8_lossy(&bytes).into_owned()),
+        false => Message::binary(bytes),
+    }
+}
+
+/// A client that is gone is noticed elsewhere.
+async fn tell(messages: &mpsc::Sender<Message>, protocol: Protocol, outcome: &Outcome) {
+    if let Some(bytes) = protocol.outcome(outcome) {
+        let _ = messages.send(message(protocol, bytes)).await;
+    }
+}
+
+/// Output on its way to the client, in frames of whatever protocol the client speaks.
+pub struct Copier<T, F> {
+    frames: mpsc::Sender<T>,
+    frame: F,
     /// Something was read since this was last looked at.
     moved: AtomicBool,
 }
 
-impl Copier {
+impl<T, F: Fn(u8, &[u8]) -> T> Copier<T, F> {
+    pub fn new(frames: mpsc::Sender<T>, frame: F) -> Self {
+        Self { frames, frame, moved: AtomicBool::new(false) }
+    }
+
+    /// Copies until the process has ended and its output too; says how.
+    pub async fn run(
+        &self,
+        control: Control,
+        resizes: mpsc::Receiver<(u16, u16)>,
+        stdout: Option<FdStream>,
+        stderr: Option<FdStream>,
+        command: Vec<String>,
+    ) -> Outcome {
+        let copy = async { tokio::join!(self.copy(stdout, STDOUT), self.copy(stderr, STDERR)) };
+        match finish(control, resizes, copy, &self.moved).await {
+            Ok(code) => Outcome::Exited { code, command },
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
     /// Copies one output to its end.
     async fn copy(&self, output: Option<FdStream>, channel: u8) {
         let Some(mut output) = output else { return };
         let mut chunk = vec![0; CHUNK];
         while let Ok(count @ 1..) = output.read(&mut chunk).await {
             self.moved.store(true, Ordering::Relaxed);
-            self.send(self.protocol.write(channel, &chunk[..count])).await;
+            self.send(channel, &chunk[..count]).await;
         }
     }
 
-    /// A client that is gone is noticed elsewhere.
-    async fn send(&self, message: Vec<u8>) {
-        let message = match self.protocol.base64 {
-            true => Message::text(String::from_utf8_lossy(&message).into_owned()),
-            false => Message::binary(message),
-        };
-        let _ = self.messages.send(message).await;
+    async fn send(&self, channel: u8, bytes: &[u8]) {
+        let _ = self.frames.send((self.frame)(channel, bytes)).await;
     }
 }
 

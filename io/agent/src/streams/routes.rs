@@ -5,11 +5,12 @@
 
 use super::channels::{self, Protocol};
 use super::log_options;
-use super::{StreamBackend, StreamError, Target, log_reader, remote};
+use super::remote_spdy::Wanted;
+use super::{StreamBackend, StreamError, Target, forward, log_reader, remote, remote_spdy, tunnel};
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -21,6 +22,9 @@ type Backend = Arc<dyn StreamBackend>;
 type Pairs = Query<Vec<(String, String)>>;
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
+/// port-forward's protocol over SPDY, and the name of SPDY inside a WebSocket.
+const FORWARD: &str = "portforward.k8s.io";
+const FORWARD_OVER_WEBSOCKET: &str = "SPDY/3.1+portforward.k8s.io";
 /// Arguments of a command; the kernel's own bound on one is 128 KiB.
 const ARGUMENTS_MAX: usize = 4096;
 
@@ -30,6 +34,7 @@ pub fn router(backend: Backend) -> Router {
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs))
         .route("/exec/{namespace}/{pod}/{container}", any(exec))
         .route("/attach/{namespace}/{pod}/{container}", any(attach))
+        .route("/portForward/{namespace}/{pod}", any(port_forward))
         .with_state(backend)
 }
 
@@ -62,18 +67,16 @@ async fn exec(
     Path(path): Path<(String, String, String)>,
     Query(pairs): Pairs,
     upgrade: Upgrade,
+    request: Request,
 ) -> Response {
-    let (upgrade, protocol) = match negotiate(upgrade) {
-        Ok(negotiated) => negotiated,
-        Err(status) => return refuse(&status),
-    };
-    let exec = match exec_options(&pairs) {
-        Ok(exec) => exec,
-        Err(status) => return refuse(&status),
-    };
+    let (remote, exec) =
+        match Remote::negotiate(upgrade, request).and_then(|remote| Ok((remote, exec_options(&pairs)?))) {
+            Ok(result) => result,
+            Err(status) => return refuse(&status),
+        };
     let session = backend.exec(&target(path), &exec).await;
-    let words = |error| format!("error executing command in container: {error}");
-    connect(upgrade, protocol, session, exec.args, words)
+    let wanted = Wanted { stdin: exec.stdin, stdout: exec.stdout, stderr: exec.stderr, tty: exec.tty };
+    remote.connect(session, wanted, exec.args, "error executing command in container")
 }
 
 async fn attach(
@@ -81,34 +84,81 @@ async fn attach(
     Path(path): Path<(String, String, String)>,
     Query(pairs): Pairs,
     upgrade: Upgrade,
+    request: Request,
 ) -> Response {
-    let (upgrade, protocol) = match negotiate(upgrade) {
-        Ok(negotiated) => negotiated,
-        Err(status) => return refuse(&status),
-    };
-    let streams = match streams(&pairs) {
-        Ok(streams) => streams,
-        Err(status) => return refuse(&status),
-    };
-    let attach = AttachConfig { stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr };
+    let (remote, wanted) =
+        match Remote::negotiate(upgrade, request).and_then(|remote| Ok((remote, streams(&pairs)?))) {
+            Ok(result) => result,
+            Err(status) => return refuse(&status),
+        };
+    let attach = AttachConfig { stdin: wanted.stdin, stdout: wanted.stdout, stderr: wanted.stderr };
     let session = backend.attach(&target(path), &attach).await;
-    connect(upgrade, protocol, session, Vec::new(), |error| format!("error attaching to container: {error}"))
+    remote.connect(session, wanted, Vec::new(), "error attaching to container")
 }
 
-/// Upgrades and serves; refuses plainly what the request is to blame for.
-fn connect(
-    upgrade: WebSocketUpgrade,
-    protocol: Protocol,
-    session: Result<Session, StreamError>,
-    command: Vec<String>,
-    words: impl FnOnce(String) -> String,
+/// port-forward: SPDY itself, or SPDY inside a WebSocket.
+async fn port_forward(
+    State(backend): State<Backend>,
+    Path((namespace, pod)): Path<(String, String)>,
+    upgrade: Upgrade,
+    mut request: Request,
 ) -> Response {
-    match session {
-        Ok(session) => upgrade.on_upgrade(move |socket| remote::serve(socket, protocol, session, command)),
-        Err(error) if error.code < 500 => refuse(&error.status()),
-        Err(error) => {
-            let why = words(error.message);
-            upgrade.on_upgrade(move |socket| remote::refuse(socket, protocol, why))
+    let target = Target { namespace, pod, container: String::new() };
+    match upgrade {
+        Ok(upgrade) => upgrade
+            .max_message_size(remote::MESSAGE_MAX)
+            .protocols([FORWARD_OVER_WEBSOCKET])
+            .on_upgrade(move |socket| forward::serve(tunnel::bytes_of(socket), backend, target)),
+        Err(_) if tunnel::is_spdy(request.headers()) => {
+            match tunnel::negotiate(request.headers(), &[FORWARD]) {
+                Ok(protocol) => {
+                    tunnel::upgrade(&mut request, protocol, move |io| forward::serve(io, backend, target))
+                }
+                Err(status) => refuse(&status),
+            }
+        }
+        Err(_) => refuse(&Status::bad_request("Upgrade request required")),
+    }
+}
+
+/// A request that can be upgraded, in either of the two ways.
+enum Remote {
+    WebSocket(WebSocketUpgrade, Protocol),
+    Spdy(Request, &'static str),
+}
+
+impl Remote {
+    fn negotiate(upgrade: Upgrade, request: Request) -> Result<Self, Status> {
+        if tunnel::is_spdy(request.headers()) {
+            let protocol = tunnel::negotiate(request.headers(), &remote_spdy::PROTOCOLS)?;
+            return Ok(Remote::Spdy(request, protocol));
+        }
+        let (upgrade, protocol) = negotiate(upgrade)?;
+        Ok(Remote::WebSocket(upgrade, protocol))
+    }
+
+    /// Upgrades and serves; refuses plainly what the request is to blame for.
+    fn connect(
+        self,
+        session: Result<Session, StreamError>,
+        wanted: Wanted,
+        command: Vec<String>,
+        words: &str,
+    ) -> Response {
+        let session = match session {
+            Err(error) if error.code < 500 => return refuse(&error.status()),
+            session => session.map_err(|error| format!("{words}: {error}")),
+        };
+        match self {
+            Remote::WebSocket(upgrade, protocol) => upgrade.on_upgrade(move |socket| async move {
+                match session {
+                    Ok(session) => remote::serve(socket, protocol, session, command).await,
+                    Err(why) => remote::refuse(socket, protocol, why).await,
+                }
+            }),
+            Remote::Spdy(mut request, protocol) => tunnel::upgrade(&mut request, protocol, move |io| {
+                remote_spdy::serve(io, protocol, wanted, session, command)
+            }),
         }
     }
 }
@@ -134,19 +184,12 @@ fn negotiate(upgrade: Upgrade) -> Result<(WebSocketUpgrade, Protocol), Status> {
     Ok((upgrade, protocol))
 }
 
-struct Streams {
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
-}
-
-fn streams(pairs: &[(String, String)]) -> Result<Streams, Status> {
+fn streams(pairs: &[(String, String)]) -> Result<Wanted, Status> {
     let flag = |names: [&str; 2]| {
         pairs.iter().any(|(key, value)| names.contains(&key.as_str()) && log_options::is_true(value))
     };
     let tty = flag(["tty", "tty"]);
-    let streams = Streams {
+    let streams = Wanted {
         stdin: flag(["stdin", "input"]),
         stdout: flag(["stdout", "output"]),
         // A terminal has one output.
@@ -160,7 +203,7 @@ fn streams(pairs: &[(String, String)]) -> Result<Streams, Status> {
 }
 
 fn exec_options(pairs: &[(String, String)]) -> Result<ExecConfig, Status> {
-    let Streams { stdin, stdout, stderr, tty } = streams(pairs)?;
+    let Wanted { stdin, stdout, stderr, tty } = streams(pairs)?;
     let args: Vec<String> =
         pairs.iter().filter(|(key, _)| key == "command").map(|(_, value)| value.clone()).collect();
     if args.is_empty() || args.len() > ARGUMENTS_MAX {

@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use kelson_runtime::ContainerConfig;
 use std::pin::Pin;
 use std::process::Output;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -27,6 +27,8 @@ cases![
     i23_kubectl_cp_loses_nothing,
     i20_half_close_and_order,
     i21_old_channel_protocols,
+    i20_kubectl_exec_over_spdy,
+    i22_kubectl_port_forward,
     refusals_before_the_upgrade,
 ];
 
@@ -171,6 +173,76 @@ async fn i21_old_channel_protocols(stage: &Stage) {
     socket.send(Message::binary(b"\0go\n".to_vec())).await.unwrap();
     let all: Vec<u8> = messages(socket).await.concat();
     assert!(text(&all).contains("33 120"), "{:?}", text(&all));
+}
+
+/// kubectl takes the older way when told to.
+async fn over_spdy(stage: &Stage, args: &[&str], input: &[u8]) -> (String, String, i32) {
+    let mut command = stage.kubectl(args);
+    command.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").stdin(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("kubectl is installed");
+    child.stdin.take().unwrap().write_all(input).await.unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().await.unwrap();
+    (text(&stdout), text(&stderr), status.code().unwrap_or(-1))
+}
+
+async fn i20_kubectl_exec_over_spdy(stage: &Stage) {
+    stage.start("sleep 100", |_| {}).await;
+    let input = "0123456789abcdef\n".repeat(60_000);
+    let args = ["exec", "-i", "p", "--", "sh", "-c", "cat; echo err >&2; exit 7"];
+    let (out, err, code) = over_spdy(stage, &args, input.as_bytes()).await;
+    assert!(out == input, "{} bytes of {}", out.len(), input.len());
+    assert_eq!((err.as_str(), code), ("err\ncommand terminated with exit code 7\n", 7));
+    let (_, err, code) = over_spdy(stage, &["exec", "p", "--", "nosuch"], b"").await;
+    assert!(err.contains("executable file not found in $PATH") && code == 1, "{err}");
+}
+
+/// Both ways of port-forward, with many bytes and more than one connection.
+async fn i22_kubectl_port_forward(stage: &Stage) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let echo = tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut read, mut write) = socket.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    for websockets in ["true", "false"] {
+        let mut command =
+            stage.kubectl(&["port-forward", "pod/p", &format!(":{port}"), "--address=127.0.0.1"]);
+        let mut kubectl = command.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets).spawn().unwrap();
+        let mut lines = BufReader::new(kubectl.stdout.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().expect("kubectl says where it listens");
+        let local: u16 = line.split(" -> ").next().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+        for size in [5, 2_000_000] {
+            let bytes = vec![b'x'; size];
+            let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", local)).await.unwrap();
+            let (mut read, mut write) = socket.split();
+            let mut got = Vec::new();
+            let send = async {
+                write.write_all(&bytes).await.unwrap();
+                write.shutdown().await.unwrap();
+            };
+            let (_, result) = tokio::join!(send, read.read_to_end(&mut got));
+            result.unwrap();
+            assert!(got == bytes, "websockets {websockets}: {} of {size} bytes came back", got.len());
+        }
+        kubectl.kill().await.unwrap();
+    }
+    echo.abort();
+    let mut command = stage.kubectl(&["port-forward", "pod/p", ":1", "--address=127.0.0.1"]);
+    let mut kubectl = command.spawn().unwrap();
+    let mut lines = BufReader::new(kubectl.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let local: u16 = line.split(" -> ").next().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", local)).await.unwrap();
+    let _ = socket.read_to_end(&mut Vec::new()).await;
+    kubectl.start_kill().unwrap();
+    let mut said = String::new();
+    kubectl.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+    assert!(said.contains("error forwarding port 1 to pod p, uid : Connection refused"), "{said}");
 }
 
 async fn refusals_before_the_upgrade(stage: &Stage) {

@@ -1,9 +1,9 @@
 //! A pod with one container, and the streaming API in front of it at the paths of an API server.
 
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use kelson_agent::streams::{Answer, Duplex, Log, StreamBackend, StreamError, Target, router};
 use kelson_runtime::{AttachConfig, ContainerConfig, ExecConfig, Phase, Pod, PodConfig, Runtime, Session};
 use serde_json::json;
