@@ -11,6 +11,32 @@ use crate::workload;
 use kelson_machinery::{Object, meta};
 use serde_json::{Value, json};
 
+/// A version whose objects differ from today's in name alone; since when it is deprecated and gone.
+macro_rules! renamed {
+    ($group:literal $version:literal $kind:literal => $current:literal, $deprecated:literal, $gone:literal) => {
+        OlderVersion {
+            warning: concat!(
+                $group,
+                "/",
+                $version,
+                " ",
+                $kind,
+                " is deprecated in v",
+                $deprecated,
+                "+, unavailable in v",
+                $gone,
+                "+; use ",
+                $current,
+                " ",
+                $kind
+            ),
+            to_current: |object| meta::set_type(object, $current, $kind),
+            from_current: |object| meta::set_type(object, concat!($group, "/", $version), $kind),
+            ..version($group, $version)
+        }
+    };
+}
+
 /// Unlimited, in the versions that had no smaller default.
 const UNLIMITED: i64 = i32::MAX as i64;
 
@@ -36,12 +62,7 @@ pub const DEPLOYMENT: &[OlderVersion] = &[
 ];
 
 pub const REPLICA_SET: &[OlderVersion] = &[
-    OlderVersion {
-        warning: "apps/v1beta2 ReplicaSet is deprecated in v1.9+, unavailable in v1.16+; use apps/v1 ReplicaSet",
-        to_current: |object| meta::set_type(object, "apps/v1", "ReplicaSet"),
-        from_current: |object| meta::set_type(object, "apps/v1beta2", "ReplicaSet"),
-        ..version("apps", "v1beta2")
-    },
+    renamed!("apps" "v1beta2" "ReplicaSet" => "apps/v1", "1.9", "1.16"),
     OlderVersion {
         warning: "extensions/v1beta1 ReplicaSet is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 ReplicaSet",
         to_current: |object| {
@@ -54,12 +75,7 @@ pub const REPLICA_SET: &[OlderVersion] = &[
 ];
 
 pub const STATEFUL_SET: &[OlderVersion] = &[
-    OlderVersion {
-        warning: "apps/v1beta2 StatefulSet is deprecated in v1.9+, unavailable in v1.16+; use apps/v1 StatefulSet",
-        to_current: |object| meta::set_type(object, "apps/v1", "StatefulSet"),
-        from_current: |object| meta::set_type(object, "apps/v1beta2", "StatefulSet"),
-        ..version("apps", "v1beta2")
-    },
+    renamed!("apps" "v1beta2" "StatefulSet" => "apps/v1", "1.9", "1.16"),
     OlderVersion {
         warning: "apps/v1beta1 StatefulSet is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 StatefulSet",
         to_current: |object| {
@@ -73,12 +89,7 @@ pub const STATEFUL_SET: &[OlderVersion] = &[
 ];
 
 pub const DAEMON_SET: &[OlderVersion] = &[
-    OlderVersion {
-        warning: "apps/v1beta2 DaemonSet is deprecated in v1.9+, unavailable in v1.16+; use apps/v1 DaemonSet",
-        to_current: |object| meta::set_type(object, "apps/v1", "DaemonSet"),
-        from_current: |object| meta::set_type(object, "apps/v1beta2", "DaemonSet"),
-        ..version("apps", "v1beta2")
-    },
+    renamed!("apps" "v1beta2" "DaemonSet" => "apps/v1", "1.9", "1.16"),
     OlderVersion {
         warning: "extensions/v1beta1 DaemonSet is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 DaemonSet",
         to_current: |object| {
@@ -101,12 +112,35 @@ fn on_delete(object: &mut Object) {
     }
 }
 
-pub const CRON_JOB: &[OlderVersion] = &[OlderVersion {
-    warning: "batch/v1beta1 CronJob is deprecated in v1.21+, unavailable in v1.25+; use batch/v1 CronJob",
-    to_current: |object| meta::set_type(object, "batch/v1", "CronJob"),
-    from_current: |object| meta::set_type(object, "batch/v1beta1", "CronJob"),
-    ..version("batch", "v1beta1")
-}];
+pub const CRON_JOB: &[OlderVersion] = &[renamed!("batch" "v1beta1" "CronJob" => "batch/v1", "1.21", "1.25")];
+
+pub const POD_DISRUPTION_BUDGET: &[OlderVersion] =
+    &[renamed!("policy" "v1beta1" "PodDisruptionBudget" => "policy/v1", "1.21", "1.25")];
+
+pub const INGRESS_CLASS: &[OlderVersion] =
+    &[renamed!("networking.k8s.io" "v1beta1" "IngressClass" => "networking.k8s.io/v1", "1.19", "1.22")];
+
+pub const PRIORITY_CLASS: &[OlderVersion] =
+    &[renamed!("scheduling.k8s.io" "v1beta1" "PriorityClass" => "scheduling.k8s.io/v1", "1.14", "1.22")];
+
+pub const STORAGE_CLASS: &[OlderVersion] =
+    &[renamed!("storage.k8s.io" "v1beta1" "StorageClass" => "storage.k8s.io/v1", "1.19", "1.22")];
+
+pub const ROLE: &[OlderVersion] = &[
+    renamed!("rbac.authorization.k8s.io" "v1beta1" "Role" => "rbac.authorization.k8s.io/v1", "1.17", "1.22"),
+];
+
+pub const CLUSTER_ROLE: &[OlderVersion] = &[
+    renamed!("rbac.authorization.k8s.io" "v1beta1" "ClusterRole" => "rbac.authorization.k8s.io/v1", "1.17", "1.22"),
+];
+
+pub const ROLE_BINDING: &[OlderVersion] = &[
+    renamed!("rbac.authorization.k8s.io" "v1beta1" "RoleBinding" => "rbac.authorization.k8s.io/v1", "1.17", "1.22"),
+];
+
+pub const CLUSTER_ROLE_BINDING: &[OlderVersion] = &[
+    renamed!("rbac.authorization.k8s.io" "v1beta1" "ClusterRoleBinding" => "rbac.authorization.k8s.io/v1", "1.17", "1.22"),
+];
 
 pub const INGRESS: &[OlderVersion] = &[
     OlderVersion {

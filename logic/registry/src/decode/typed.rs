@@ -122,12 +122,13 @@ struct Reader<'a, 'p> {
 impl<'a, 'p> Reader<'a, 'p> {
     fn mismatch<V>(&self, go: &str) -> Result<V, Cause> {
         let value = match self.value {
-            Value::Number(number) => format!("number {number}"),
-            other => json_name(other),
+            // Go shows the number only where its size may be the trouble.
+            Value::Number(number) if go.starts_with("int") || go.starts_with("uint") => {
+                format!("number {number}")
+            }
+            other => json_name(other).to_owned(),
         };
-        // Go names the number only when its own size is the trouble.
-        let sized = matches!(self.value, Value::Number(_)) && go.starts_with("int");
-        Err(self.place.mismatch(if sized { &value } else { value.split(' ').next().unwrap_or("") }, go))
+        Err(self.place.mismatch(&value, go))
     }
 
     fn integer<V>(
@@ -243,7 +244,7 @@ impl<'a> de::Deserializer<'a> for Reader<'a, '_> {
         let bytes = std::any::type_name::<V::Value>().ends_with("ByteString");
         self.text(|text| visitor.visit_borrowed_str(text)).map_err(|cause| match bytes {
             true if !cause.0.starts_with("json:") => Cause(illegal_base64(text_of(self.value))),
-            true => place.mismatch(&json_name(self.value), "[]uint8"),
+            true => place.mismatch(json_name(self.value), "[]uint8"),
             false => cause,
         })
     }

@@ -4,6 +4,7 @@ use crate::base::base;
 use crate::cells;
 use crate::kind::{Column, Kind};
 use crate::metadata;
+use crate::older;
 use crate::printed::{AGE, NAME};
 use crate::strategy::{self, immutable};
 use crate::walk::{default_to, member, text};
@@ -14,6 +15,7 @@ use kelson_machinery::{Object, meta};
 use serde_json::Value;
 
 pub const KIND: Kind = Kind {
+    older: older::INGRESS_CLASS,
     columns: &[
         NAME,
         Column::text("Controller", "Controller that is responsible for handling this class"),

@@ -4,6 +4,7 @@ use crate::base::base;
 use crate::cells;
 use crate::kind::{Column, Kind, Subresource};
 use crate::metadata;
+use crate::older;
 use crate::printed::{AGE, NAME};
 use crate::strategy;
 use crate::walk::{self, int, present};
@@ -15,6 +16,7 @@ use kelson_machinery::{Object, meta};
 use serde_json::{Value, json};
 
 pub const KIND: Kind = Kind {
+    older: older::POD_DISRUPTION_BUDGET,
     short_names: &["pdb"],
     subresources: &[Subresource::Status],
     columns: &[

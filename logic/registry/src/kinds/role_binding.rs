@@ -3,6 +3,7 @@
 use crate::base::base;
 use crate::cells;
 use crate::kind::{Column, Kind};
+use crate::older;
 use crate::printed::{AGE, NAME};
 use crate::rbac;
 use crate::walk::text;
@@ -12,6 +13,7 @@ use kelson_machinery::Object;
 use serde_json::Value;
 
 pub const KIND: Kind = Kind {
+    older: older::ROLE_BINDING,
     columns: &[
         NAME,
         Column::text("Role", "The role that is granted."),

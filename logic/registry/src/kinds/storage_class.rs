@@ -4,6 +4,7 @@ use crate::base::base;
 use crate::cells;
 use crate::kind::{Column, Kind};
 use crate::metadata;
+use crate::older;
 use crate::pod_spec::spec::supported;
 use crate::printed::{AGE, NAME};
 use crate::strategy::immutable;
@@ -15,6 +16,7 @@ use kelson_machinery::{Object, meta};
 use serde_json::Value;
 
 pub const KIND: Kind = Kind {
+    older: older::STORAGE_CLASS,
     short_names: &["sc"],
     columns: &[
         NAME,

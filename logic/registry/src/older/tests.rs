@@ -137,3 +137,19 @@ fn sets_were_updated_by_hand() {
     assert_eq!(old("StatefulSet", "apps/v1beta1"), json!({"type": "OnDelete"}));
     assert_eq!(old("DaemonSet", "extensions/v1beta1"), json!({"type": "OnDelete"}));
 }
+
+#[test]
+fn versions_and_warnings_fit_their_kinds() {
+    for kind in crate::kinds() {
+        for older in kind.older.iter().filter(|older| older.group != "events.k8s.io") {
+            let start = format!("{} {} is deprecated in v1.", older.api_version(), kind.kind);
+            let end = format!("; use {} {}", kind.api_version(), kind.kind);
+            assert!(older.warning.starts_with(&start) && older.warning.ends_with(&end), "{}", older.warning);
+            let mut object = json!({"apiVersion": older.api_version(), "kind": kind.kind});
+            (older.to_current)(&mut object);
+            assert_eq!(object["apiVersion"], json!(kind.api_version()));
+            (older.from_current)(&mut object);
+            assert_eq!(object["apiVersion"], json!(older.api_version()));
+        }
+    }
+}
