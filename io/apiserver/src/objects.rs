@@ -113,6 +113,7 @@ pub(crate) fn store_failure(error: StoreError) -> Status {
         StoreError::Compacted { .. } => {
             Status::expired("The resourceVersion for the provided list is too old.")
         }
+        StoreError::TooLarge { max, .. } => Status::too_large(&format!("limit is {max}")),
         StoreError::Closed => Status::service_unavailable("the server is shutting down"),
         other => {
             tracing::error!(error = &other as &dyn std::error::Error, "the store failed");

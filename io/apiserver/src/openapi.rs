@@ -70,11 +70,11 @@ fn version_2(accept: Option<&str>) -> Reply {
     if accept.is_some_and(|accept| !takes_json(accept)) {
         return Err(Status::not_acceptable(&["application/json"]));
     }
-    let object = json!({"swagger": "2.0", "info": info(), "paths": {}, "definitions": {}});
+    let object = json!({"swagger": "2.0", "info": title(), "paths": {}, "definitions": {}});
     Ok(response::object(StatusCode::OK, Default::default(), &object))
 }
 
-fn info() -> Value {
+fn title() -> Value {
     json!({"title": "Kubernetes", "version": "v1.37.0"})
 }
 
@@ -103,7 +103,7 @@ fn group_version(root: &str, served: &[Served]) -> Value {
         paths.insert(collection, collection_path(kind, &model, &named));
         schemas.insert(model, schema(&named));
     }
-    json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas}})
+    json!({"openapi": "3.0.0", "info": title(), "paths": paths, "components": {"schemas": schemas}})
 }
 
 /// Upstream's name of a kind's model, for example `io.k8s.api.apps.v1.Deployment`.

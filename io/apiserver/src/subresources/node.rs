@@ -1,12 +1,12 @@
 //! `pods/<name>/log|exec|attach|portforward`: handed to the router of the node the pod runs on.
 //!
-//! The user is authorized already. The request goes on as it came, upgrade and query included; only its path becomes
+//! The user is authorized already, and the node is not shown the credential. The request goes on as it came, upgrade and query included; only its path becomes
 //! the kubelet's. Never reads what flows.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
-use axum::http::{Response, StatusCode, Uri};
+use axum::http::{Response, StatusCode, Uri, header};
 use kelson_machinery::status::Status;
 use kelson_machinery::{Object, meta};
 use kelson_registry::Subresource;
@@ -43,6 +43,7 @@ pub(crate) async fn stream(call: &Call, subresource: Subresource, mut request: R
         )));
     };
     *request.uri_mut() = Uri::from(target);
+    request.headers_mut().remove(header::AUTHORIZATION);
     let answer: Response<Body> = router.oneshot(request).await.unwrap_or_else(|never| match never {});
     Ok(answer)
 }

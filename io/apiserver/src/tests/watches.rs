@@ -222,3 +222,13 @@ async fn watches_are_counted_against_their_limit() {
     drop(open);
     Frames::open(&harness, &format!("{CONFIG_MAPS}?watch=true"), JSON).await;
 }
+
+#[tokio::test]
+async fn a_watch_may_begin_now_without_what_is_there() {
+    let harness = Harness::new().await;
+    harness.post(CONFIG_MAPS, config_map("a")).await.expect(201);
+    let query = "watch=true&sendInitialEvents=false&resourceVersionMatch=NotOlderThan";
+    let mut frames = Frames::open(&harness, &format!("{CONFIG_MAPS}?{query}"), JSON).await;
+    harness.post(CONFIG_MAPS, config_map("b")).await.expect(201);
+    frames.expect("ADDED", "b").await;
+}

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::status::Status;
-use kelson_store::{Event, EventKind, StoreError};
+use kelson_store::{Entry, Event, EventKind, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -83,6 +83,10 @@ struct Session {
     deadline: Pin<Box<tokio::time::Sleep>>,
     /// Whether the next table is the first, which alone names the columns.
     columns: bool,
+    /// What was there and is still to be sent.
+    initial: std::vec::IntoIter<Arc<Entry>>,
+    /// The revision of the bookmark that ends it, until that is sent.
+    end_of_initial: Option<u64>,
     frames: VecDeque<Bytes>,
     ended: bool,
     _permit: OwnedSemaphorePermit,
@@ -101,11 +105,12 @@ pub(crate) async fn watch(call: &Call) -> Reply {
     let prefix = list::prefix(call, &selection);
     let store = &*call.core.store;
     let (initial, after) = match options.after {
-        Some(after) => (None, after),
+        // No version at all and no initial events: from now on.
+        Some(0) => (Vec::new(), store.revision()),
+        Some(after) => (Vec::new(), after),
         None => {
             let state = history::list(store, &prefix, None, At::NotOlderThan(options.not_older_than)).await?;
-            let revision = state.revision;
-            (Some(state), revision)
+            (state.entries, state.revision)
         }
     };
     if after > store.revision() {
@@ -117,7 +122,7 @@ pub(crate) async fn watch(call: &Call) -> Reply {
     };
     let timeout = timeout(call)?;
     let bookmarks = options.bookmarks.then(|| ticks(call.core.config.limits.bookmark_interval));
-    let mut session = Session {
+    let session = Session {
         view,
         selection,
         core: call.core.clone(),
@@ -125,14 +130,13 @@ pub(crate) async fn watch(call: &Call) -> Reply {
         bookmarks,
         deadline: Box::pin(tokio::time::sleep(timeout)),
         columns: true,
+        initial: initial.into_iter(),
+        end_of_initial: options.initial_events.then_some(after),
         frames: VecDeque::new(),
         ended: false,
         _permit: permit,
         _counted: call.core.metrics.watching(),
     };
-    if let Some(state) = initial {
-        session.begin(state, options.initial_events)?;
-    }
     Ok(streamed(stream::unfold(session, |mut session| async move {
         let frame = session.next().await?;
         Some((Ok(frame), session))
@@ -175,18 +179,20 @@ fn error_frame(status: &Status) -> Bytes {
 }
 
 impl Session {
-    /// Queues what is there, and the bookmark that ends it.
-    fn begin(&mut self, state: history::State, marked: bool) -> Result<(), Status> {
-        for entry in &state.entries {
-            if self.selection.matches(entry) {
-                let bytes = self.view.bytes(&entry.value, std::mem::take(&mut self.columns))?;
-                self.push("ADDED", bytes);
+    /// Queues the next object that was there, or the bookmark that ends them; false when all that is done.
+    fn begin(&mut self) -> bool {
+        if let Some(entry) = self.initial.by_ref().find(|entry| self.selection.matches(entry)) {
+            match self.view.bytes(&entry.value, std::mem::take(&mut self.columns)) {
+                Ok(bytes) => self.push("ADDED", bytes),
+                Err(status) => self.fail(&status),
             }
+            return true;
         }
-        if marked {
-            self.push_bookmark(state.revision, true);
+        if let Some(revision) = self.end_of_initial.take() {
+            self.push_bookmark(revision, true);
+            return true;
         }
-        Ok(())
+        false
     }
 
     /// The next piece of the body; `None` ends it.
@@ -198,7 +204,9 @@ impl Session {
             if self.ended {
                 return None;
             }
-            self.wait().await;
+            if !self.begin() {
+                self.wait().await;
+            }
         }
     }
 
@@ -223,6 +231,8 @@ impl Session {
     fn change(&mut self, change: Option<Result<Arc<Event>, StoreError>>) {
         match change {
             Some(Ok(event)) => {
+                // Ages in tables are counted from the moment they are shown.
+                self.view.now = kelson_process::now();
                 if let Err(status) = self.frame(&event) {
                     self.fail(&status);
                 }
