@@ -3,10 +3,10 @@
 use crate::error::chain;
 use crate::host::Host;
 use crate::sandbox::Sandbox;
-use crate::{container, hooks, probes, sandbox, volumes};
+use crate::{container, credentials, hooks, probes, sandbox, volumes};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
-use kelson_images::PullOptions;
+use kelson_images::{Auth, PullOptions};
 use kelson_pods::{HookKind, ImageFacts, ProbeKind, ProbeOutcome, PullError, Report, StartError, StopSignal};
 use kelson_runtime::{ContainerConfig, ContainerState, Phase};
 use kube::Api;
@@ -55,15 +55,22 @@ pub async fn sandbox(host: &Host, pod: &Pod) -> Outcome {
 
 pub async fn pull(host: &Host, pod: &Pod, container: String, image: String) -> Outcome {
     let begun = Instant::now();
-    let options = PullOptions {
-        insecure_registries: host.config.insecure_registries.clone(),
-        ..PullOptions::default()
+    let auth = match credentials::find(host, pod, &image).await {
+        Some((user, password)) => Auth::Basic { user, password },
+        None => Auth::Anonymous,
     };
+    let insecure_registries = host.config.insecure_registries.clone();
+    let options = PullOptions { insecure_registries, auth, ..PullOptions::default() };
     tracing::debug!(image, pod = pod.metadata.name, "pulling");
     let pulled = host.images.pull(&image, &options).await;
     let took = SignedDuration::try_from(begun.elapsed()).unwrap_or(SignedDuration::MAX);
     Outcome::Pulled(vec![match pulled {
-        Ok(pulled) => Report::Pulled { container, image, facts: ImageFacts { size: pulled.size, imported: false }, took },
+        Ok(pulled) => Report::Pulled {
+            container,
+            image,
+            facts: ImageFacts { size: pulled.size, imported: false },
+            took,
+        },
         Err(error) => Report::PullFailed { container, image, error: PullError(chain(&error)) },
     }])
 }

@@ -10,6 +10,7 @@ mod capacity;
 mod command;
 mod config;
 mod container;
+mod credentials;
 mod destroy;
 mod error;
 mod events;

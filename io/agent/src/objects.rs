@@ -32,7 +32,7 @@ pub enum Object {
 }
 
 /// What is known of an object: not asked yet, absent, or there.
-type Known = Option<Option<Object>>;
+pub type Known = Option<Option<Object>>;
 
 /// One object that is being followed; dropping the last handle stops it.
 pub struct Followed {

@@ -7,7 +7,7 @@
 use crate::error::chain;
 use crate::host::Host;
 use crate::jobs::{self, Outcome};
-use crate::objects::{Followed, Key, Kind};
+use crate::objects::{Followed, Key, Kind, Known};
 use crate::status::{self, Writer};
 use crate::{container, labels, sandbox, volumes};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -73,7 +73,8 @@ struct Task {
     runs: BTreeMap<String, Run>,
     ips: Vec<String>,
     jobs: JoinSet<Outcome>,
-    followed: Vec<Arc<Followed>>,
+    /// The objects the pod names: each followed as long as it is held here, and its changes.
+    followed: Vec<(Arc<Followed>, watch::Receiver<Known>)>,
     writer: Writer,
 }
 
@@ -84,7 +85,7 @@ enum News {
     States,
     Sources,
     Services,
-    Written(status::Answer),
+    Written(Box<status::Answer>),
     Time,
 }
 
@@ -183,30 +184,21 @@ impl Task {
         }
         self.take_up();
         loop {
-            let decision = self.decide();
+            let decision = self.life.step(&self.pod, kelson_process::now());
+            // What the API already says need not be written, but has to be known as said.
+            let told = self.writer.already_told(&decision.status, &self.pod);
+            if told {
+                self.report(Report::Written(Box::new(decision.status.clone())));
+            }
             let finished = decision.finished;
             let wake = self.carry_out(decision);
             if finished {
                 return self.forget().await;
             }
-            let news = self.wait(wake).await;
-            self.hear(news).await;
-        }
-    }
-
-    fn decide(&mut self) -> Decision {
-        loop {
-            let now = kelson_process::now();
-            let decision = self.life.step(&self.pod, now);
-            // What the API already says need not be written, but has to be known as said.
-            match self.writer.already_told(&decision.status, &self.pod) {
-                true => self.report(Report::Written(Box::new(decision.status.clone()))),
-                false => return decision,
+            if !told {
+                let news = self.wait(wake).await;
+                self.hear(news).await;
             }
-            if decision.actions.is_empty() && decision.reasons.is_empty() {
-                continue;
-            }
-            return decision;
         }
     }
 
@@ -227,17 +219,25 @@ impl Task {
     fn act(&mut self, action: Action) {
         let (host, pod, ips) = (self.host.clone(), self.pod.clone(), self.ips.clone());
         match (action, self.shim.clone()) {
-            (Action::MountVolumes, _) => self.spawn("mount", async move { jobs::mount(&host, &pod, &ips).await }),
-            (Action::StartSandbox, _) => self.spawn("sandbox", async move { jobs::sandbox(&host, &pod).await }),
+            (Action::MountVolumes, _) => {
+                self.spawn("mount", async move { jobs::mount(&host, &pod, &ips).await })
+            }
+            (Action::StartSandbox, _) => {
+                self.spawn("sandbox", async move { jobs::sandbox(&host, &pod).await })
+            }
             (Action::Pull { container, image }, _) => {
                 self.spawn("pull", async move { jobs::pull(&host, &pod, container, image).await })
             }
-            (Action::Start { container, attempt }, Some(shim)) => self.spawn("start", async move {
-                jobs::start(&host, &pod, &shim, container, attempt, &ips).await
-            }),
-            (Action::Hook { container, id, kind, limit_seconds }, Some(shim)) => self.spawn("hook", async move {
-                jobs::hook(&pod, &shim, container, id, kind, limit_seconds, &ips).await
-            }),
+            (Action::Start { container, attempt }, Some(shim)) => {
+                self.spawn(
+                    "start",
+                    async move { jobs::start(&host, &pod, &shim, container, attempt, &ips).await },
+                )
+            }
+            (Action::Hook { container, id, kind, limit_seconds }, Some(shim)) => self
+                .spawn("hook", async move {
+                    jobs::hook(&pod, &shim, container, id, kind, limit_seconds, &ips).await
+                }),
             (Action::Signal { container: _, id, signal }, Some(shim)) => {
                 let number = self.stop_signal(&id);
                 self.spawn("signal", async move { jobs::signal(&shim, id, signal, number).await })
@@ -248,12 +248,17 @@ impl Task {
             (Action::Remove { container: _, id }, shim) => self.remove(id, shim),
             (Action::StopSandbox, shim) => {
                 let (uid, roots) = (self.uid(), self.roots());
+                // Whatever the shim has to say from here on is no news.
+                (self.shim, self.states) = (None, None);
+                self.publish();
                 self.spawn("stop", async move {
                     sandbox::stop(&host, &uid, shim, roots).await;
                     Outcome::SandboxGone
                 })
             }
-            (Action::UnmountVolumes, _) => self.spawn("unmount", async move { jobs::unmount(&host, &pod).await }),
+            (Action::UnmountVolumes, _) => {
+                self.spawn("unmount", async move { jobs::unmount(&host, &pod).await })
+            }
             (Action::DeletePod, _) => self.spawn("delete", async move { jobs::delete(&host, &pod).await }),
             (action, None) => tracing::debug!(?action, "an action came after the sandbox was gone"),
         }
@@ -287,12 +292,7 @@ impl Task {
 
     /// Sleeps until something happens. Cancel-safe in every branch.
     async fn wait(&mut self, wake: Option<Timestamp>) -> News {
-        let mut sources: FuturesUnordered<_> = self
-            .followed
-            .iter()
-            .map(|it| it.watch())
-            .map(|mut it| async move { it.changed().await })
-            .collect();
+        let mut sources: FuturesUnordered<_> = self.followed.iter_mut().map(|(_, it)| it.changed()).collect();
         let states = async {
             let told = match &mut self.states {
                 Some(states) => states.changed().await.is_ok(),
@@ -311,7 +311,7 @@ impl Task {
                     News::Time
                 }
             },
-            answer = self.writer.answer() => News::Written(answer),
+            answer = self.writer.answer() => News::Written(Box::new(answer)),
             () = states => News::States,
             Ok(()) = self.seen.changed() => News::Seen,
             Ok(()) = self.services.changed() => News::Services,
@@ -331,7 +331,7 @@ impl Task {
                 volumes::refresh(&self.host, &self.pod, &self.ips).await;
             }
             News::Written(answer) => {
-                if let Some(status) = self.writer.take(answer) {
+                if let Some(status) = self.writer.take(*answer) {
                     self.report(Report::Written(Box::new(status)));
                 }
             }
@@ -368,6 +368,7 @@ impl Task {
         }
         let runs = self.observe();
         self.publish();
+        self.report(Report::Images(self.images()));
         self.report(Report::Runs(runs));
     }
 
@@ -379,11 +380,7 @@ impl Task {
                 self.join(sandbox.pod);
                 self.report(Report::SandboxReady { ips: sandbox.ips });
             }
-            Outcome::SandboxGone => {
-                (self.shim, self.states) = (None, None);
-                self.publish();
-                self.report(Report::SandboxGone);
-            }
+            Outcome::SandboxGone => self.report(Report::SandboxGone),
             Outcome::Started { config } => {
                 self.configs.insert(config.id.clone(), *config);
                 let runs = self.observe();
@@ -471,8 +468,9 @@ fn references(pod: &Pod) -> Vec<(Kind, String)> {
     all
 }
 
-fn follow(host: &Host, pod: &Pod) -> Vec<Arc<Followed>> {
+fn follow(host: &Host, pod: &Pod) -> Vec<(Arc<Followed>, watch::Receiver<Known>)> {
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let key = |(kind, name)| Key { kind, namespace: namespace.clone(), name };
-    references(pod).into_iter().map(|it| host.objects.follow(&key(it))).collect()
+    let followed = references(pod).into_iter().map(|it| host.objects.follow(&key(it)));
+    followed.map(|it| (it.clone(), it.watch())).collect()
 }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 /// What upstream says of a container that was running and cannot be found.
-const LOST: &str = "The container could not be located when the pod was deleted.  The container used to be Running";
+const LOST: &str =
+    "The container could not be located when the pod was deleted.  The container used to be Running";
 const UNSEEN_EXIT_CODE: i32 = 137;
 
 /// Gives each container without a run those that its status tells of.
@@ -18,7 +19,8 @@ pub(crate) fn runs(life: &mut Life, pod: &Pod) {
     let all = status.flat_map(|it| it.init_container_statuses.iter().chain(&it.container_statuses)).flatten();
     let now = life.now;
     for status in all {
-        let Some(memory) = life.containers.get_mut(&status.name).filter(|memory| memory.runs.is_empty()) else {
+        let Some(memory) = life.containers.get_mut(&status.name).filter(|memory| memory.runs.is_empty())
+        else {
             continue;
         };
         for run in told(pod, status, now) {
@@ -39,19 +41,24 @@ fn told(pod: &Pod, status: &ContainerStatus, now: Timestamp) -> Vec<Run> {
             let started_at = running.started_at.as_ref().map(|it| it.0);
             [(Some(attempt), Some(lost(started_at, now))), (attempt.checked_sub(1), last.map(exit))]
         }
-        (None, Some(terminated)) => [(Some(attempt), Some(exit(terminated))), (attempt.checked_sub(1), last.map(exit))],
+        (None, Some(terminated)) => {
+            [(Some(attempt), Some(exit(terminated))), (attempt.checked_sub(1), last.map(exit))]
+        }
         (None, None) => [(Some(attempt), last.map(exit)), (None, None)],
     };
     let run = |(attempt, exit): (Option<u32>, Option<(Option<String>, Exit)>)| {
         let (id, exit) = exit?;
         let attempt = attempt?;
-        let own = status.container_id.clone().filter(|_| i64::from(attempt) == i64::from(status.restart_count));
+        let own =
+            status.container_id.clone().filter(|_| i64::from(attempt) == i64::from(status.restart_count));
         let named = id.or(own).and_then(|it| it.split_once("://").map(|(_, id)| id.to_owned()));
         Some(Run {
             container: status.name.clone(),
             attempt,
             id: named.unwrap_or_else(|| format!("{}-{attempt}", status.name)),
-            image: crate::spec::container(pod, &status.name).and_then(|it| it.image.clone()).unwrap_or_default(),
+            image: crate::spec::container(pod, &status.name)
+                .and_then(|it| it.image.clone())
+                .unwrap_or_default(),
             image_name: status.image.clone(),
             image_id: status.image_id.clone(),
             state: RunState::Exited(exit),
@@ -76,6 +83,7 @@ fn exit(terminated: &ContainerStateTerminated) -> (Option<String>, Exit) {
 
 fn lost(started_at: Option<Timestamp>, now: Timestamp) -> (Option<String>, Exit) {
     let reason = STATUS_UNKNOWN.to_owned();
-    let exit = Exit { started_at, finished_at: now, exit_code: UNSEEN_EXIT_CODE, reason, message: LOST.to_owned() };
+    let exit =
+        Exit { started_at, finished_at: now, exit_code: UNSEEN_EXIT_CODE, reason, message: LOST.to_owned() };
     (None, exit)
 }

@@ -96,7 +96,7 @@ type Amounts = Option<BTreeMap<String, k8s_openapi::apimachinery::pkg::api::reso
 
 fn counted(amounts: &Amounts) -> usize {
     let names = amounts.iter().flatten().filter(|(name, amount)| {
-        matches!(name.as_str(), "cpu" | "memory") && amount.0.trim_matches(['0', '.']) != ""
+        matches!(name.as_str(), "cpu" | "memory") && !amount.0.trim_matches(['0', '.']).is_empty()
     });
     names.count()
 }

@@ -75,7 +75,9 @@ fn an_image_that_may_not_be_pulled_is_waited_for() {
 fn what_was_imported_by_hand_is_not_asked_of_a_registry() {
     let check = |imported: bool, expected: &str| {
         let mut world = without_images("Always", "x:latest");
-        world.report(Report::Images([("x:latest".to_owned(), crate::ImageFacts { size: 1, imported })].into()));
+        world.report(Report::Images(
+            [("x:latest".to_owned(), crate::ImageFacts { size: 1, imported })].into(),
+        ));
         world.settle();
         assert!(world.events()[0].starts_with(expected), "{:?}", world.events());
     };

@@ -328,7 +328,8 @@ fn a_container_lost_with_its_node_counts_as_a_restart() {
 
 #[test]
 fn a_container_lost_with_its_node_does_not_run_twice_if_it_must_not() {
-    let mut world = World::new(json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "x:1"}]}));
+    let mut world =
+        World::new(json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "x:1"}]}));
     world.settle();
     let mut after = World::new(single());
     after.pod = world.pod.clone();
@@ -339,7 +340,8 @@ fn a_container_lost_with_its_node_does_not_run_twice_if_it_must_not() {
 
 #[test]
 fn a_pod_that_ended_keeps_every_word_of_its_status() {
-    let mut world = World::new(json!({"restartPolicy": "OnFailure", "containers": [{"name": "c", "image": "x:1"}]}));
+    let mut world =
+        World::new(json!({"restartPolicy": "OnFailure", "containers": [{"name": "c", "image": "x:1"}]}));
     world.exits.insert("c".to_owned(), vec![1, 0]);
     world.settle();
     assert_eq!((world.phase(), world.status("c").restart_count), ("Succeeded", 1));

@@ -111,7 +111,12 @@ impl World {
             Action::StartSandbox => self.report(Report::SandboxReady { ips: vec!["10.244.0.5".to_owned()] }),
             Action::Pull { container, image } => {
                 let took = SignedDuration::from_millis(1200);
-                self.report(Report::Pulled { container, image, facts: ImageFacts { size: 9, imported: false }, took });
+                self.report(Report::Pulled {
+                    container,
+                    image,
+                    facts: ImageFacts { size: 9, imported: false },
+                    took,
+                });
             }
             Action::Start { container, attempt } => self.start(&container, attempt),
             Action::Signal { id, signal: StopSignal::Stop, .. } => self.exit(&id, 143),
