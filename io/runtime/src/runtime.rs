@@ -48,7 +48,7 @@ impl Runtime {
     }
 
     /// Every pod on disk, sorted by uid, also those whose shim is gone. A directory without a readable `pod.json` is
-    /// the beginning or the end of a pod that a crash interrupted: it is removed.
+    /// what a removal left that a crash interrupted: it is removed.
     pub async fn list(&self) -> Result<Vec<Pod>, Error> {
         let mut pods = Vec::new();
         for dir in self.dirs()? {
@@ -77,7 +77,8 @@ impl Runtime {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).during("list", &self.pods),
         };
-        let mut dirs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        let visible = |entry: &std::fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+        let mut dirs: Vec<PathBuf> = entries.flatten().filter(visible).map(|entry| entry.path()).collect();
         dirs.sort();
         Ok(dirs)
     }
@@ -116,15 +117,18 @@ fn check(config: &PodConfig) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes the pod's directory whole under a hidden name first, so that nobody finds it without its configuration.
 fn prepare(pods: &Path, dir: &Path, config: &PodConfig) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt;
-    let private = |recursive| {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.mode(0o700).recursive(recursive);
-        builder
-    };
-    private(true).create(pods).during("make", pods)?;
-    private(false).create(dir).during("make", dir)?;
-    let file = dir.join(leftovers::POD_FILE);
-    write_whole(&file, config).during("write", &file)
+    let hidden = pods.join(format!(".{}", config.uid));
+    // Only files of ours, no mounts: nothing was started from there.
+    let discard = || std::fs::remove_dir_all(&hidden);
+    if hidden.exists() {
+        discard().during("remove", &hidden)?;
+    }
+    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&hidden).during("make", &hidden)?;
+    let file = hidden.join(leftovers::POD_FILE);
+    write_whole(&file, config).during("write", &file)?;
+    // Fails if the pod exists: its directory is not empty.
+    std::fs::rename(&hidden, dir).during("make", dir).inspect_err(|_| drop(discard()))
 }

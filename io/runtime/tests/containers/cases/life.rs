@@ -184,6 +184,7 @@ pub async fn remove_running_and_again(world: &World) {
     assert!(matches!(pod.create(&config).await, Err(Error::Refused(_))), "the id is taken");
     pod.start("c").await.unwrap();
     assert!(matches!(pod.start("c").await, Err(Error::Refused(_))), "it was started");
+    assert!(world.runtime.start_pod(&world.pod_config("rm")).await.is_err(), "the pod exists");
     pod.remove("c").await.unwrap();
     pod.remove("c").await.expect("again is fine");
     assert!(pod.states().await.unwrap().is_empty());
