@@ -129,21 +129,24 @@ impl World {
         for entry in fs::read_dir(&self.root).unwrap().flatten() {
             let _ = nix::mount::umount2(&entry.path(), nix::mount::MntFlags::MNT_DETACH);
         }
+        let mut left: Vec<String> = Vec::new();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mine = self.root.to_str().unwrap();
-        let left: Vec<_> = mounts.lines().filter(|line| line.contains(mine)).collect();
-        assert!(left.is_empty(), "mounts are left: {left:?}");
-        assert_eq!(fs::read_dir(self.root.join("pods")).map_or(0, Iterator::count), 0, "pods are left");
-        let cgroups = cgroup_dirs(&self.cgroup);
-        let busy: Vec<_> = cgroups
-            .iter()
-            .filter(|dir| fs::read_dir(dir).unwrap().flatten().any(|e| e.path().is_dir()))
-            .collect();
-        assert!(busy.is_empty(), "cgroups are left: {busy:?}");
-        cgroups.iter().for_each(|dir| fs::remove_dir(dir).unwrap());
-        let shims = shims(&self.root);
-        assert!(shims.is_empty(), "shims are left: {shims:?}");
-        fs::remove_dir_all(&self.root).unwrap();
+        left.extend(mounts.lines().filter(|line| line.contains(mine)).map(String::from));
+        let pods = fs::read_dir(self.root.join("pods")).into_iter().flatten().flatten();
+        left.extend(pods.map(|entry| entry.path().display().to_string()));
+        for dir in cgroup_dirs(&self.cgroup) {
+            let inside = fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.path());
+            for below in inside.filter(|path| path.is_dir()) {
+                left.push(below.display().to_string());
+                let _ = fs::remove_dir(below);
+            }
+            let _ = fs::remove_dir(dir);
+        }
+        left.extend(shims(&self.root).iter().map(|pid| format!("shim {pid}")));
+        let removed = fs::remove_dir_all(&self.root);
+        assert!(left.is_empty(), "left behind: {left:?}");
+        removed.unwrap();
     }
 }
 
