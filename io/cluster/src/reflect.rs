@@ -189,7 +189,7 @@ impl<K: Reflected> Reflector<K> {
         let deadline = watching.opened + Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
         let event = match tokio::time::timeout_at(deadline, watching.events.next()).await {
             Ok(Some(Ok(event))) => event,
-            Ok(Some(Err(kube::Error::SerdeError(error)))) => {
+            Ok(Some(Err(error))) if is_undecodable(&error) => {
                 warn!(url = self.api.resource_url(), %error, "an object that cannot be decoded is left out");
                 return (State::Watching(watching), None);
             }
@@ -264,6 +264,16 @@ impl<K: Reflected> Reflector<K> {
 
 fn is_expired(status: &kube::core::Status) -> bool {
     status.code == 410 || status.reason == "Expired" || status.reason == "Gone"
+}
+
+/// Whether the watch met a line that is no event of its kind. The client takes such a line for a Status where it can,
+/// and it nearly always can, as no field of one is required; a Status the server sent has a code.
+fn is_undecodable(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::SerdeError(_) => true,
+        kube::Error::Api(status) => status.code == 0,
+        _ => false,
+    }
 }
 
 /// The way for a page in which at least one object is not what its kind says: the others still count.

@@ -234,6 +234,3 @@ fn is_met(expect: &Expect, view: &View, heard: &BTreeMap<Resource, u64>) -> bool
 fn duration(after: SignedDuration) -> Duration {
     Duration::try_from(after).unwrap_or(Duration::ZERO)
 }
-
-#[cfg(test)]
-mod tests;

@@ -277,16 +277,15 @@ async fn a_namespace_gets_what_its_pods_need_and_is_emptied_when_it_goes() {
     let cluster = Cluster::start().await;
     let namespaces = Api::<Namespace>::all(cluster.client.clone());
     namespaces.create(&PostParams::default(), &typed(json!({"metadata": {"name": "team"}}))).await.unwrap();
-    let within = |kind: &str| format!("{kind} in team");
     let accounts = Api::<ServiceAccount>::namespaced(cluster.client.clone(), "team");
     let maps = Api::<ConfigMap>::namespaced(cluster.client.clone(), "team");
     tokio::time::timeout(PATIENCE, kelson_cluster::wait_until(accounts, "default", |_| true))
         .await
-        .expect(&within("account"));
+        .unwrap_or_else(|_| panic!("no account in the namespace"));
     let has_ca = |map: &ConfigMap| map.data.as_ref().is_some_and(|data| data["ca.crt"] == "the CA");
     tokio::time::timeout(PATIENCE, kelson_cluster::wait_until(maps, "kube-root-ca.crt", has_ca))
         .await
-        .expect(&within("CA"));
+        .unwrap_or_else(|_| panic!("no CA in the namespace"));
 
     let deployments = Api::<Deployment>::namespaced(cluster.client.clone(), "team");
     deployments.create(&PostParams::default(), &typed(deployment(2))).await.unwrap();
