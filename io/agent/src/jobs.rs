@@ -3,6 +3,7 @@
 use crate::error::chain;
 use crate::host::Host;
 use crate::sandbox::Sandbox;
+use crate::volumes::Mounted;
 use crate::{container, credentials, hooks, probes, sandbox, volumes};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
@@ -24,6 +25,7 @@ pub enum Outcome {
     Pulled(Vec<Report>),
     Sandbox(Sandbox),
     SandboxGone,
+    Refreshed,
     Started { config: Box<ContainerConfig> },
 }
 
@@ -31,16 +33,22 @@ fn report(report: Report) -> Outcome {
     Outcome::Reports(vec![report])
 }
 
-pub async fn mount(host: &Host, pod: &Pod, ips: &[String]) -> Outcome {
-    report(match volumes::mount_all(host, pod, ips).await {
+pub async fn mount(host: &Host, pod: &Pod, ips: &[String], mounted: Mounted) -> Outcome {
+    report(match volumes::mount_all(host, pod, ips, mounted).await {
         Ok(()) => Report::VolumesMounted,
         Err(messages) => Report::VolumesFailed(messages),
     })
 }
 
-pub async fn unmount(host: &Host, pod: &Pod) -> Outcome {
+/// Nothing is told: the files themselves are the outcome.
+pub async fn refresh(host: &Host, pod: &Pod, ips: &[String], mounted: Mounted) -> Outcome {
+    volumes::refresh(host, pod, ips, mounted).await;
+    Outcome::Refreshed
+}
+
+pub async fn unmount(host: &Host, pod: &Pod, mounted: Mounted) -> Outcome {
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-    if let Err(error) = volumes::unmount_all(host, uid).await {
+    if let Err(error) = volumes::unmount_all(host, uid, mounted).await {
         tracing::warn!(uid, error = chain(&error), "a pod's volumes could not be removed");
     }
     report(Report::VolumesGone)

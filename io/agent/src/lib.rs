@@ -36,9 +36,9 @@ pub use destroy::destroy;
 pub use error::AgentError;
 pub use node::VERSION;
 
-use axum::routing::get;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
 use host::Host;
 use kelson_process::Shutdown;
 use std::sync::Arc;
@@ -55,7 +55,11 @@ pub struct Agent {
 
 impl Agent {
     /// Opens what the node has, adopts the pods that still run, and works until `shutdown`. Does not wait for the API.
-    pub async fn start(config: AgentConfig, client: kube::Client, shutdown: Shutdown) -> Result<Agent, AgentError> {
+    pub async fn start(
+        config: AgentConfig,
+        client: kube::Client,
+        shutdown: Shutdown,
+    ) -> Result<Agent, AgentError> {
         let (services_tell, services) = watch::channel(None);
         let recorder = events::Recorder::start(client.clone(), &config.node_name, shutdown.clone());
         let host = Arc::new(Host::open(config, client.clone(), recorder, services).await?);
@@ -78,7 +82,8 @@ impl Agent {
         let directory = self.directory.clone();
         let list = move || async move {
             let items = directory.pods();
-            let list = serde_json::json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items});
+            let list =
+                serde_json::json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items});
             ([(CONTENT_TYPE, "application/json")], list.to_string())
         };
         let backend = backend::Backend { host: self.host.clone(), directory: self.directory.clone() };

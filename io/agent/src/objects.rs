@@ -8,7 +8,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kelson_cluster::{Change, Selection, reflect};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long the API may take to say for the first time whether an object is there.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Which object: kind, namespace, name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,12 +51,14 @@ impl Drop for Followed {
 }
 
 impl Followed {
-    /// The object, or None if there is none; waits until the API has answered once.
+    /// The object, or None if there is none. Waits for the API's first answer, but not for ever: what this node may not
+    /// read is as good as absent.
     pub async fn get(&self) -> Option<Object> {
         let mut known = self.known.clone();
-        match known.wait_for(Option::is_some).await {
-            Ok(known) => known.clone().flatten(),
-            Err(_) => None,
+        let answer = tokio::time::timeout(FIRST_ANSWER, known.wait_for(Option::is_some)).await;
+        match answer {
+            Ok(Ok(known)) => known.clone().flatten(),
+            _ => None,
         }
     }
 

@@ -4,21 +4,24 @@
 //! carried out once each; one status write is in flight at a time, always of the latest status; the task ends when the
 //! pod is gone from node and API, or when kelson stops, which stops no container.
 
+mod act;
+
 use crate::error::chain;
 use crate::host::Host;
-use crate::jobs::{self, Outcome};
+use crate::jobs::Outcome;
 use crate::objects::{Followed, Key, Kind, Known};
 use crate::status::{self, Writer};
-use crate::{container, labels, sandbox, volumes};
+use crate::volumes::Mounted;
+use crate::{labels, sandbox, volumes};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kelson_pods::{Action, Decision, ImageFacts, Life, NodeFacts, Report, Run};
+use kelson_pods::{Decision, ImageFacts, Life, NodeFacts, Report, Run};
 use kelson_process::Shutdown;
 use kelson_runtime::{ContainerConfig, ContainerState, Phase};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -76,6 +79,10 @@ struct Task {
     /// The objects the pod names: each followed as long as it is held here, and its changes.
     followed: Vec<(Arc<Followed>, watch::Receiver<Known>)>,
     writer: Writer,
+    mounted: Mounted,
+    /// An update of the volumes' files is under way; another is wanted after it.
+    refreshing: bool,
+    refresh_again: bool,
 }
 
 /// Why the loop woke up.
@@ -111,6 +118,9 @@ impl Task {
             jobs: JoinSet::new(),
             followed,
             writer,
+            mounted: Mounted::default(),
+            refreshing: false,
+            refresh_again: false,
         }
     }
 
@@ -121,8 +131,14 @@ impl Task {
     /// Takes over what an earlier kelson started.
     async fn adopt(&mut self, shim: Option<kelson_runtime::Pod>) {
         let Some(shim) = shim else { return };
-        if !shim.is_alive() {
-            tracing::info!(pod = self.name(), "a pod's shim is gone; its containers are started anew");
+        self.configs = shim.containers().into_iter().map(|config| (config.id.clone(), config)).collect();
+        // A sandbox without a container may be half made: another is made sooner than this one understood.
+        if !shim.is_alive() || self.configs.is_empty() {
+            tracing::info!(
+                pod = self.name(),
+                "a pod's containers are gone, or never were; they are started anew"
+            );
+            self.configs.clear();
             sandbox::stop(&self.host, &self.uid(), Some(shim), self.roots()).await;
             return;
         }
@@ -130,7 +146,7 @@ impl Task {
             true => self.host.node_ips(),
             false => self.held_addresses().await,
         };
-        self.configs = shim.containers().into_iter().map(|config| (config.id.clone(), config)).collect();
+        *self.mounted.lock().await = true;
         self.join(shim);
         let runs = self.observe();
         tracing::debug!(pod = self.name(), containers = runs.len(), "adopted");
@@ -215,81 +231,6 @@ impl Task {
         decision.wake_at.into_iter().chain(held_until).min()
     }
 
-    /// Hands an action out as a job.
-    fn act(&mut self, action: Action) {
-        let (host, pod, ips) = (self.host.clone(), self.pod.clone(), self.ips.clone());
-        match (action, self.shim.clone()) {
-            (Action::MountVolumes, _) => {
-                self.spawn("mount", async move { jobs::mount(&host, &pod, &ips).await })
-            }
-            (Action::StartSandbox, _) => {
-                self.spawn("sandbox", async move { jobs::sandbox(&host, &pod).await })
-            }
-            (Action::Pull { container, image }, _) => {
-                self.spawn("pull", async move { jobs::pull(&host, &pod, container, image).await })
-            }
-            (Action::Start { container, attempt }, Some(shim)) => {
-                self.spawn(
-                    "start",
-                    async move { jobs::start(&host, &pod, &shim, container, attempt, &ips).await },
-                )
-            }
-            (Action::Hook { container, id, kind, limit_seconds }, Some(shim)) => self
-                .spawn("hook", async move {
-                    jobs::hook(&pod, &shim, container, id, kind, limit_seconds, &ips).await
-                }),
-            (Action::Signal { container: _, id, signal }, Some(shim)) => {
-                let number = self.stop_signal(&id);
-                self.spawn("signal", async move { jobs::signal(&shim, id, signal, number).await })
-            }
-            (Action::Probe { container, id, kind }, Some(shim)) => {
-                self.spawn("probe", async move { jobs::probe(&pod, &shim, container, id, kind, &ips).await })
-            }
-            (Action::Remove { container: _, id }, shim) => self.remove(id, shim),
-            (Action::StopSandbox, shim) => {
-                let (uid, roots) = (self.uid(), self.roots());
-                // Whatever the shim has to say from here on is no news.
-                (self.shim, self.states) = (None, None);
-                self.publish();
-                self.spawn("stop", async move {
-                    sandbox::stop(&host, &uid, shim, roots).await;
-                    Outcome::SandboxGone
-                })
-            }
-            (Action::UnmountVolumes, _) => {
-                self.spawn("unmount", async move { jobs::unmount(&host, &pod).await })
-            }
-            (Action::DeletePod, _) => self.spawn("delete", async move { jobs::delete(&host, &pod).await }),
-            (action, None) => tracing::debug!(?action, "an action came after the sandbox was gone"),
-        }
-    }
-
-    fn spawn(&mut self, job: &'static str, work: impl Future<Output = Outcome> + Send + 'static) {
-        let (pod, work) = (self.name(), Box::pin(work));
-        self.jobs.spawn(async move {
-            let begun = Instant::now();
-            let outcome = work.await;
-            tracing::debug!(pod, job, took_us = begun.elapsed().as_micros(), "a job ended");
-            outcome
-        });
-    }
-
-    fn remove(&mut self, id: String, shim: Option<kelson_runtime::Pod>) {
-        let (host, pod) = (self.host.clone(), self.pod.clone());
-        self.configs.remove(&id);
-        let Some(run) = self.runs.remove(&id) else { return self.report(Report::Removed { id }) };
-        self.spawn("remove", async move {
-            container::remove(&host, &pod, shim.as_ref(), &run).await;
-            Outcome::Reports(vec![Report::Removed { id: run.id }])
-        });
-    }
-
-    /// The number of the run's stop signal.
-    fn stop_signal(&self, id: &str) -> i32 {
-        let wanted = self.configs.get(id).map(|config| config.stop_signal.as_str()).unwrap_or_default();
-        kelson_runtime::parse_signal(wanted).unwrap_or(libc::SIGTERM)
-    }
-
     /// Sleeps until something happens. Cancel-safe in every branch.
     async fn wait(&mut self, wake: Option<Timestamp>) -> News {
         let mut sources: FuturesUnordered<_> = self.followed.iter_mut().map(|(_, it)| it.changed()).collect();
@@ -322,13 +263,16 @@ impl Task {
 
     async fn hear(&mut self, news: News) {
         match news {
-            News::Time => self.report(Report::Images(self.images())),
+            News::Time => {
+                self.report(Report::Images(self.images()));
+                self.refresh();
+            }
             News::Seen => self.take_up(),
             News::Services if self.services.borrow().is_some() => self.report(Report::ServicesKnown),
             News::Services => {}
             News::Sources => {
                 self.report(Report::SourcesChanged);
-                volumes::refresh(&self.host, &self.pod, &self.ips).await;
+                self.refresh();
             }
             News::Written(answer) => {
                 if let Some(status) = self.writer.take(*answer) {
@@ -343,10 +287,13 @@ impl Task {
     /// The pod's object changed, or is gone.
     fn take_up(&mut self) {
         let seen = self.seen.borrow_and_update().clone();
-        let sources_before = references(&self.pod);
-        self.pod = seen.pod;
-        if references(&self.pod) != sources_before {
+        let before = std::mem::replace(&mut self.pod, seen.pod);
+        if references(&self.pod) != references(&before) {
             self.followed = follow(&self.host, &self.pod);
+        }
+        let (meta, old) = (&self.pod.metadata, &before.metadata);
+        if (&meta.labels, &meta.annotations) != (&old.labels, &old.annotations) {
+            self.refresh();
         }
         self.writer.seen(&self.pod);
         self.publish();
@@ -381,6 +328,12 @@ impl Task {
                 self.report(Report::SandboxReady { ips: sandbox.ips });
             }
             Outcome::SandboxGone => self.report(Report::SandboxGone),
+            Outcome::Refreshed => {
+                self.refreshing = false;
+                if std::mem::take(&mut self.refresh_again) {
+                    self.refresh();
+                }
+            }
             Outcome::Started { config } => {
                 self.configs.insert(config.id.clone(), *config);
                 let runs = self.observe();

@@ -15,20 +15,40 @@ pub use sub_path::bind;
 use crate::host::Host;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Puts every volume of the pod in place. The errors are messages of FailedMount events, one a volume.
-pub async fn mount_all(host: &Host, pod: &Pod, pod_ips: &[String]) -> Result<(), Vec<String>> {
+pub async fn mount_all(
+    host: &Host,
+    pod: &Pod,
+    pod_ips: &[String],
+    mounted: Mounted,
+) -> Result<(), Vec<String>> {
+    let mut mounted = mounted.lock().await;
     let mut failed = Vec::new();
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
         if let Err(why) = mount(host, pod, volume, pod_ips).await {
             failed.push(format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name));
         }
     }
+    *mounted = failed.is_empty();
     if failed.is_empty() { Ok(()) } else { Err(failed) }
 }
 
-/// Brings the files of ConfigMaps, Secrets and the downward API up to date.
-pub async fn refresh(host: &Host, pod: &Pod, pod_ips: &[String]) {
+/// Whether a pod's volumes are in place. Held by whoever works on them, so that an update never meets their removal.
+pub type Mounted = Arc<tokio::sync::Mutex<bool>>;
+
+/// Whether what the volumes hold can change while the pod runs.
+pub fn can_change(pod: &Pod) -> bool {
+    pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).any(payload::is_projected)
+}
+
+/// Brings the files of ConfigMaps, Secrets, tokens and the downward API up to date, if they are in place.
+pub async fn refresh(host: &Host, pod: &Pod, pod_ips: &[String], mounted: Mounted) {
+    let mounted = mounted.lock().await;
+    if !*mounted {
+        return;
+    }
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
         if !payload::is_projected(volume) {
             continue;
@@ -68,7 +88,9 @@ pub fn location(host: &Host, pod: &Pod, volume: &Volume) -> PathBuf {
 }
 
 /// Takes the pod's volumes and small files away.
-pub async fn unmount_all(host: &Host, uid: &str) -> std::io::Result<()> {
+pub async fn unmount_all(host: &Host, uid: &str, mounted: Mounted) -> std::io::Result<()> {
+    let mut mounted = mounted.lock().await;
+    *mounted = false;
     let path = host.paths.pod(uid);
     blocking(move || disk::remove(&path).map_err(|error| error.to_string()))
         .await

@@ -18,6 +18,7 @@ macro_rules! cases {
 cases![
     every_kind_of_volume_is_mounted,
     a_config_map_changes_while_it_is_read,
+    labels_change_in_the_downward_api,
     a_missing_config_map_is_waited_for,
     a_sub_path_does_not_lead_out,
 ];
@@ -70,6 +71,18 @@ async fn a_config_map_changes_while_it_is_read(world: &mut World) {
     let patch = json!({"data": {"a": "new\n"}});
     api.patch("m", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patched");
     world.said("p", "new").await;
+}
+
+async fn labels_change_in_the_downward_api(world: &mut World) {
+    let mut main = World::shell("while true; do cat /d/labels; echo; sleep 0.1; done");
+    main["volumeMounts"] = json!([{"name": "d", "mountPath": "/d"}]);
+    let items = json!([{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]);
+    let volumes = json!([{"name": "d", "downwardAPI": {"items": items}}]);
+    world.create("p", json!({"containers": [main], "volumes": volumes})).await;
+    world.running("p").await;
+    let patch = json!({"metadata": {"labels": {"a": "b"}}});
+    world.pods().patch("p", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patched");
+    world.said("p", "a=\"b\"").await;
 }
 
 async fn a_missing_config_map_is_waited_for(world: &mut World) {
