@@ -11,8 +11,8 @@ use crate::key::Key;
 use crate::plan::Plan;
 use crate::view::{Changed, View};
 use crate::{
-    deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, namespace, node_lifecycle,
-    pod_garbage, replica_set, schedule, service_account,
+    deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, load_balancer, namespace,
+    node_lifecycle, pod_garbage, replica_set, schedule, service_account,
 };
 
 macro_rules! controllers {
@@ -52,6 +52,7 @@ controllers! {
     ServiceAccount: service_account, "serviceaccount-controller";
     NodeLifecycle: node_lifecycle, "node-controller";
     PodGarbage: pod_garbage, "pod-garbage-collector";
+    LoadBalancer: load_balancer, "service-controller";
 }
 
 /// One thing for one controller to look at.

@@ -15,6 +15,7 @@ pub mod graph;
 pub mod key;
 #[macro_use]
 pub mod kinds;
+pub mod load_balancer;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod owners;

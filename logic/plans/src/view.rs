@@ -16,6 +16,7 @@ use crate::controllers::Task;
 use crate::graph::Graph;
 use crate::key::{Key, Resource};
 use crate::kinds::{Any, Kept, Kinds};
+use crate::load_balancer::Pool;
 
 /// Objects of one kind, in the order of their keys, and found by owner.
 #[derive(Clone, Debug)]
@@ -102,6 +103,9 @@ pub struct Settings {
     pub max_mirrored_per_subset: usize,
     /// Seconds a node may be silent before it counts as gone (`--node-monitor-grace-period`).
     pub node_grace_seconds: i64,
+    /// Where balancer addresses come from (`--load-balancer-cidr`), in order of preference; none, and Services of that
+    /// type stay without.
+    pub load_balancer_pools: Vec<Pool>,
 }
 
 impl Default for Settings {
@@ -111,6 +115,7 @@ impl Default for Settings {
             max_endpoints_per_slice: 100,
             max_mirrored_per_subset: 1000,
             node_grace_seconds: 50,
+            load_balancer_pools: Vec::new(),
         }
     }
 }

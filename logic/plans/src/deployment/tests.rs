@@ -390,7 +390,7 @@ fn whatever_happens_on_the_way_the_end_is_the_same() {
         world.create(node("n")).unwrap();
         world.create(deployment("web", 3, "v1", rolling(json!("25%"), json!("25%")))).unwrap();
         for _ in 0..400 {
-            world.step(|world| disturb(world));
+            world.step(disturb);
         }
         world.edit::<Deployment>(&key(), |object| {
             object["spec"]["replicas"] = 4.into();
