@@ -30,7 +30,10 @@ impl Node {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = process.stdout.take().context("stdout is piped")?;
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        ensure!(lines.any(|line| line.starts_with("export KUBECONFIG=")), "kelson up ended before it was ready");
+        ensure!(
+            lines.any(|line| line.starts_with("export KUBECONFIG=")),
+            "kelson up ended before it was ready"
+        );
         ask_dns()?;
         let took = begin.elapsed();
         std::thread::spawn(move || lines.for_each(drop));
@@ -40,7 +43,8 @@ impl Node {
     /// Proportional set size of the kelson process in megabytes.
     pub fn memory_mb(&self) -> anyhow::Result<f64> {
         let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))?;
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("the kernel reports PSS")?;
+        let line =
+            rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("the kernel reports PSS")?;
         let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes * 1024.0 / 1e6)
     }
@@ -56,7 +60,12 @@ impl Node {
     pub fn remove(mut self) -> anyhow::Result<()> {
         Command::new("kill").args(["-INT", &self.process.id().to_string()]).status()?;
         self.process.wait()?;
-        let down = Command::new(&self.kelson).arg("down").arg("--data-dir").arg(&self.data_dir).stdout(Stdio::null()).status()?;
+        let down = Command::new(&self.kelson)
+            .arg("down")
+            .arg("--data-dir")
+            .arg(&self.data_dir)
+            .stdout(Stdio::null())
+            .status()?;
         ensure!(down.success(), "kelson down failed");
         Ok(())
     }
@@ -65,8 +74,16 @@ impl Node {
 /// Imports the kelson binary as the image the pods run.
 pub fn import_echo(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(kelson);
-    command.args(["image", "from-binary"]).arg(kelson).args(["--name", "kelson.local/echo:latest", "--arg", "echo"]);
-    ensure!(command.arg("--data-dir").arg(data_dir).stdout(Stdio::null()).status()?.success(), "the image is not imported");
+    command.args(["image", "from-binary"]).arg(kelson).args([
+        "--name",
+        "kelson.local/echo:latest",
+        "--arg",
+        "echo",
+    ]);
+    ensure!(
+        command.arg("--data-dir").arg(data_dir).stdout(Stdio::null()).status()?.success(),
+        "the image is not imported"
+    );
     Ok(())
 }
 
@@ -78,7 +95,10 @@ fn ask_dns() -> anyhow::Result<()> {
     while Instant::now() < end {
         socket.send_to(QUERY, DNS)?;
         if let Ok(length) = socket.recv(&mut answer) {
-            ensure!(length > QUERY.len() && answer[3] & 0xf == 0 && answer[7] == 1, "the DNS answer is wrong");
+            ensure!(
+                length > QUERY.len() && answer[3] & 0xf == 0 && answer[7] == 1,
+                "the DNS answer is wrong"
+            );
             return Ok(());
         }
     }

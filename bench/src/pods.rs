@@ -29,7 +29,9 @@ pub async fn create_until_running(client: &Client, name: &str) -> anyhow::Result
     let only = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(PATIENCE_SECONDS);
     let mut events = pin!(pods.watch(&only, &from).await?);
     while let Some(event) = events.try_next().await? {
-        if let WatchEvent::Modified(pod) = event && is_running(&pod) {
+        if let WatchEvent::Modified(pod) = event
+            && is_running(&pod)
+        {
             return Ok(begin.elapsed());
         }
     }
@@ -45,7 +47,8 @@ pub async fn deploy_until_running(client: &Client, count: usize) -> anyhow::Resu
         "template": { "metadata": { "labels": labels }, "spec": pod_spec() },
     } });
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
-    let from = pods.list(&ListParams::default().limit(1)).await?.metadata.resource_version.unwrap_or_default();
+    let from =
+        pods.list(&ListParams::default().limit(1)).await?.metadata.resource_version.unwrap_or_default();
     let many = WatchParams::default().labels("app=many").timeout(PATIENCE_SECONDS);
     let begin = Instant::now();
     deployments.create(&PostParams::default(), &serde_json::from_value(deployment)?).await?;

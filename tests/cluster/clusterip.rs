@@ -58,7 +58,7 @@ fn walk_through() {
     let cluster = cluster("clusterip");
     let applied = cluster.kubectl(&format!("apply -f {MANIFEST}"));
     applied.prints(&format!("service/{SERVICE} created\ndeployment.extensions/{DEPLOYMENT} created"));
-    let warning = "Warning: extensions/v1beta1 Deployment is deprecated in v1.9+, unavailable in v1.16+; use apps/v1 Deployment";
+    let warning = "Warning: extensions/v1beta1 Deployment is deprecated in v1.8+, unavailable in v1.16+; use apps/v1 Deployment";
     assert!(applied.errors.contains(warning), "{}", applied.errors);
 
     let pods = running(&cluster, 2);

@@ -44,7 +44,8 @@ fn mistakes_are_answered_in_upstreams_words() {
     let cluster = Cluster::start_with("mistakes", &["--disable-agent"]);
     let refuse = |manifest: &str, expected: &str| {
         let file = cluster.scratch().join("bad.yaml");
-        std::fs::write(&file, manifest).expect("the manifest is written");
+        // kubectl takes what begins with a brace for JSON.
+        std::fs::write(&file, format!("---\n{manifest}")).expect("the manifest is written");
         let refused = cluster.try_kubectl(&format!("apply -f {}", file.display()));
         assert!(refused.code != 0 && refused.errors.contains(expected), "{manifest}\n{}", refused.errors);
     };

@@ -67,11 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Echo(flags) => echo::run(flags),
         Command::Lookup(flags) => lookup::run(&flags),
         Command::Version => {
-            println!(
-                "kelson {} (Kubernetes API {})",
-                env!("CARGO_PKG_VERSION"),
-                KUBERNETES_VERSION
-            );
+            println!("kelson {} (Kubernetes API {})", env!("CARGO_PKG_VERSION"), KUBERNETES_VERSION);
             Ok(())
         }
     }

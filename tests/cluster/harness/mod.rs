@@ -11,7 +11,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-pub use background::Background;
 pub use namespace::Namespace;
 pub use output::Output;
 
@@ -100,10 +99,6 @@ impl Cluster {
     /// A directory for the test's own files.
     pub fn scratch(&self) -> &Path {
         &self.directory
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("kelson runs").id()
     }
 
     fn log_path(&self) -> PathBuf {

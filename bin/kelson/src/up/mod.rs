@@ -66,8 +66,10 @@ async fn up(config: Config, mut report: Report) -> anyhow::Result<()> {
     report.ready("API server", &format!("https://127.0.0.1:{}", config.listen[0].port()));
 
     let client = |name: &str| kube::Client::new(api.local(User::component(name)), "default");
-    let controllers =
-        kelson_cluster::ControllerConfig { root_ca: Some(api.pki().authority.certificate.clone()), ..Default::default() };
+    let controllers = kelson_cluster::ControllerConfig {
+        root_ca: Some(api.pki().authority.certificate.clone()),
+        ..Default::default()
+    };
     tasks.spawn(kelson_cluster::run_controllers(
         client("system:kube-controller-manager"),
         controllers,

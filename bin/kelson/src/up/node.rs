@@ -125,7 +125,8 @@ async fn start_dns(
         upstream: Upstream::ResolvConf(config.resolv_conf.clone()),
         ..kelson_dns::Config::new(&config.cluster_domain, [(config.gateway(), 53).into()])
     };
-    let server = kelson_dns::run(snapshots, settings, shutdown.clone()).await.context("starting cluster DNS")?;
+    let server =
+        kelson_dns::run(snapshots, settings, shutdown.clone()).await.context("starting cluster DNS")?;
     tasks.spawn(server.finished());
     Ok(format!("{} for {}", config.cluster_dns, config.cluster_domain))
 }

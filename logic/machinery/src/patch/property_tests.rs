@@ -67,8 +67,10 @@ impl Random {
 
     /// A list that merges by key: names once each, some with a value.
     fn containers(&mut self) -> Value {
-        let names =
-            ["a", "b", "c", "d"].into_iter().filter(|_| !self.0.rotate_left(7).is_multiple_of(3)).collect::<Vec<_>>();
+        let names = ["a", "b", "c", "d"]
+            .into_iter()
+            .filter(|_| !self.0.rotate_left(7).is_multiple_of(3))
+            .collect::<Vec<_>>();
         let start = self.below(4) as usize;
         let turned = names.iter().cycle().skip(start).take(names.len());
         let list = turned.map(|name| json!({"name": name, "image": self.below(3)}));
