@@ -8,8 +8,11 @@ use std::sync::Arc;
 use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::key::Resource;
@@ -100,4 +103,7 @@ kinds! {
     leases: Lease, true;
     deployments: Deployment, true;
     replica_sets: ReplicaSet, true;
+    persistent_volumes: PersistentVolume, false;
+    persistent_volume_claims: PersistentVolumeClaim, true;
+    storage_classes: StorageClass, false;
 }

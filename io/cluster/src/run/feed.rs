@@ -64,6 +64,7 @@ mod kinds {
     pub(super) use k8s_openapi::api::coordination::v1::*;
     pub(super) use k8s_openapi::api::core::v1::*;
     pub(super) use k8s_openapi::api::discovery::v1::EndpointSlice;
+    pub(super) use k8s_openapi::api::storage::v1::StorageClass;
 }
 
 async fn follow_kept<K: Kept + Reflected + PartialEq>(api: kube::Api<K>, sender: mpsc::Sender<News>) {
