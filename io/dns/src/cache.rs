@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::message::{Question, Received};
+use kelson_zones::rcode;
+
+use crate::message::{Question, Received, code};
 
 /// Most replies kept, as CoreDNS' cache has it.
 const ENTRIES_MAX: usize = 9984;
@@ -28,6 +30,16 @@ pub(crate) struct Cache {
     entries: HashMap<Question, Entry>,
     /// In the order they came, each kept question once.
     order: VecDeque<Question>,
+    /// How many of the kept replies say something, and how many that there is nothing.
+    held: [usize; 2],
+    /// How many of either went before their time.
+    evicted: [u64; 2],
+}
+
+/// Whether a reply says that there is no such name, or nothing of that type.
+pub(crate) fn is_denial(reply: &Received) -> bool {
+    let bytes = reply.bytes();
+    code(bytes) == rcode::NO_SUCH_NAME || bytes.get(6..8) == Some(&[0, 0])
 }
 
 impl Cache {
@@ -46,18 +58,28 @@ impl Cache {
         }
         let expires = now + Duration::from_secs(ttl.into());
         let entry = Entry { reply: reply.clone(), received: now, expires };
-        if self.entries.insert(question.clone(), entry).is_none() {
-            self.order.push_back(question.clone());
+        self.held[usize::from(is_denial(reply))] += 1;
+        match self.entries.insert(question.clone(), entry) {
+            Some(before) => self.held[usize::from(is_denial(&before.reply))] -= 1,
+            None => self.order.push_back(question.clone()),
         }
         while self.order.len() > ENTRIES_MAX {
             let oldest = self.order.pop_front().expect("more than the bound are there");
-            self.entries.remove(&oldest);
+            let entry = self.entries.remove(&oldest).expect("what is in order is kept");
+            let kind = usize::from(is_denial(&entry.reply));
+            self.held[kind] -= 1;
+            self.evicted[kind] += 1;
         }
     }
 
-    /// How many replies are kept, expired ones included.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    /// How many replies are kept, expired ones included: those that say something, those that deny.
+    pub fn held(&self) -> [usize; 2] {
+        self.held
+    }
+
+    /// How many of either went because there was no room.
+    pub fn evicted(&self) -> [u64; 2] {
+        self.evicted
     }
 }
 

@@ -33,6 +33,12 @@ pub struct Config {
     pub upstream: Upstream,
     /// UDP threads an address; 0 means one a core.
     pub threads: usize,
+    /// Where `/metrics` is served; CoreDNS has it on port 9153.
+    pub metrics: Vec<SocketAddr>,
+    /// Where `/health` is served: that the server lives; CoreDNS has it on port 8080.
+    pub health: Vec<SocketAddr>,
+    /// Where `/ready` is served: that cluster names are answered; CoreDNS has it on port 8181.
+    pub ready: Vec<SocketAddr>,
 }
 
 impl Config {
@@ -46,6 +52,9 @@ impl Config {
             ranges: Vec::new(),
             upstream: Upstream::ResolvConf("/etc/resolv.conf".into()),
             threads: 0,
+            metrics: Vec::new(),
+            health: Vec::new(),
+            ready: Vec::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 use crate::Upstream;
-use crate::cache::Cache;
+use crate::cache::{Cache, is_denial};
 use crate::error::Unresolved;
 use crate::message::{Question, Received, code};
 use crate::metrics::Metrics;
@@ -86,7 +86,7 @@ impl Forwarder {
         let mut state = self.state();
         let now = Instant::now();
         if let Some((reply, age)) = state.cache.get(question, now) {
-            self.metrics.cache_hit();
+            self.metrics.cache_hit(is_denial(&reply));
             return Begun::Kept(reply, age);
         }
         self.metrics.cache_miss();
@@ -94,6 +94,7 @@ impl Forwarder {
             return Begun::UnderWay(answer.clone());
         }
         if state.under_way.len() >= UNDER_WAY_MAX {
+            self.metrics.rejected();
             return Begun::Refused(Unresolved::Busy);
         }
         let servers = state.servers.look(now, &self.own);
@@ -117,7 +118,7 @@ impl Forwarder {
         state.under_way.remove(question);
         if let Ok(reply) = reply {
             state.cache.put(question, reply, Instant::now());
-            self.metrics.cache_size(state.cache.len());
+            self.metrics.cache_holds(state.cache.held(), state.cache.evicted());
         }
     }
 
@@ -127,8 +128,11 @@ impl Forwarder {
         let mut worst = None;
         for number in 0..servers.len().clamp(2, TRIES_MAX) {
             let index = (first + number) % servers.len();
-            self.metrics.forwarded();
-            match upstream::ask(servers[index], question).await {
+            let began = Instant::now();
+            let reply = upstream::ask(servers[index], question).await;
+            let said = reply.as_ref().map(|reply| code(reply.bytes()));
+            self.metrics.asked(servers[index], said, began.elapsed());
+            match reply {
                 Some(reply) if is_useful(&reply) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return Ok(Arc::new(reply));

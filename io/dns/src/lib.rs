@@ -15,6 +15,7 @@ mod error;
 mod forward;
 mod message;
 mod metrics;
+mod pages;
 mod resolv_conf;
 mod serve;
 mod server;

@@ -1,14 +1,20 @@
 //! Counters under CoreDNS' names, so that its dashboards read them (spec D3.2: the `prometheus` plugin).
 //!
 //! Each UDP thread counts in a shard of its own, so that counting costs no core another's cache line. Labels are bounded:
-//! two zones, two protocols, known types and codes.
+//! two zones, two protocols, known types and codes, [`SERVERS_MAX`] servers. Never asks the clock.
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kelson_zones::{Transport, rcode, rtype};
+
+mod histogram;
+mod render;
+
+use histogram::Histogram;
 
 /// Types counted by name; others are `other`.
 const TYPES: [(u16, &str); 11] = [
@@ -35,8 +41,8 @@ const CODES: [(u8, &str); 6] = [
     (rcode::REFUSED, "REFUSED"),
 ];
 
-/// Upper bounds of the duration histogram, in microseconds: CoreDNS' buckets.
-const BUCKETS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000];
+/// Most upstream servers counted apart; a file that names others all the time must not grow this for ever.
+const SERVERS_MAX: usize = 64;
 
 /// Counters of one thread.
 #[derive(Debug, Default)]
@@ -44,37 +50,53 @@ const BUCKETS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_
 pub(crate) struct Shard {
     requests: [[[AtomicU64; TYPES.len() + 1]; 2]; 2],
     responses: [[AtomicU64; CODES.len() + 1]; 2],
-    durations: [AtomicU64; BUCKETS.len() + 1],
-    duration_sum_ns: AtomicU64,
+    request_sizes: [Histogram; 2],
+    response_sizes: [Histogram; 2],
+    durations: [Histogram; 2],
+    dnssec_ok: AtomicU64,
     panics: AtomicU64,
 }
 
 impl Shard {
     /// Counts a panic survived.
     pub fn panicked(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
+        count(&self.panics);
     }
 
-    /// Counts a query.
-    pub fn request(&self, is_ours: bool, transport: Transport, kind: u16) {
+    /// Counts a query of `size` bytes.
+    pub fn request(&self, is_ours: bool, transport: Transport, kind: u16, size: usize) {
         let kind = TYPES.iter().position(|(known, _)| *known == kind).unwrap_or(TYPES.len());
         let transport = usize::from(transport == Transport::Tcp);
-        self.requests[usize::from(is_ours)][transport][kind].fetch_add(1, Ordering::Relaxed);
+        count(&self.requests[usize::from(is_ours)][transport][kind]);
+        self.request_sizes[transport].add(&histogram::SIZES, size as u64, 1);
     }
 
-    /// Counts a reply.
-    pub fn response(&self, is_ours: bool, code: u8) {
+    /// Counts a query that asks for DNSSEC records.
+    pub fn asked_for_dnssec(&self) {
+        count(&self.dnssec_ok);
+    }
+
+    /// Counts a reply of `size` bytes.
+    pub fn response(&self, is_ours: bool, transport: Transport, code: u8, size: usize) {
         let code = CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len());
-        self.responses[usize::from(is_ours)][code].fetch_add(1, Ordering::Relaxed);
+        count(&self.responses[usize::from(is_ours)][code]);
+        self.response_sizes[usize::from(transport == Transport::Tcp)].add(&histogram::SIZES, size as u64, 1);
     }
 
     /// Counts `count` queries that took `duration` each.
-    pub fn took(&self, duration: Duration, count: u64) {
+    pub fn took(&self, is_ours: bool, duration: Duration, count: u64) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BUCKETS.iter().position(|bound| nanos <= bound * 1000).unwrap_or(BUCKETS.len());
-        self.durations[bucket].fetch_add(count, Ordering::Relaxed);
-        self.duration_sum_ns.fetch_add(nanos.saturating_mul(count), Ordering::Relaxed);
+        self.durations[usize::from(is_ours)].add(&histogram::DURATIONS, nanos, count);
     }
+}
+
+/// What one upstream server was asked and said.
+#[derive(Debug, Default)]
+struct Asked {
+    requests: u64,
+    /// By code, in the order of [`CODES`].
+    responses: [u64; CODES.len() + 1],
+    durations: Histogram,
 }
 
 /// All counters of the server.
@@ -82,10 +104,13 @@ impl Shard {
 pub struct Metrics {
     domain: String,
     shards: Vec<Arc<Shard>>,
-    cache_hits: AtomicU64,
+    /// Of replies that say something, and of those that say there is nothing.
+    cache_hits: [AtomicU64; 2],
+    cache_entries: [AtomicU64; 2],
+    cache_evictions: [AtomicU64; 2],
     cache_misses: AtomicU64,
-    cache_entries: AtomicU64,
-    forwarded: AtomicU64,
+    rejected: AtomicU64,
+    servers: Mutex<BTreeMap<SocketAddr, Asked>>,
 }
 
 impl Metrics {
@@ -94,10 +119,12 @@ impl Metrics {
         Arc::new(Self {
             domain: domain.trim_end_matches('.').to_owned(),
             shards: (0..shards).map(|_| Arc::default()).collect(),
-            cache_hits: AtomicU64::new(0),
+            cache_hits: Default::default(),
+            cache_entries: Default::default(),
+            cache_evictions: Default::default(),
             cache_misses: AtomicU64::new(0),
-            cache_entries: AtomicU64::new(0),
-            forwarded: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            servers: Mutex::default(),
         })
     }
 
@@ -105,103 +132,48 @@ impl Metrics {
         self.shards[number % self.shards.len()].clone()
     }
 
-    pub(crate) fn cache_hit(&self) {
-        self.cache_hits.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn cache_hit(&self, is_denial: bool) {
+        count(&self.cache_hits[usize::from(is_denial)]);
     }
 
     pub(crate) fn cache_miss(&self) {
-        self.cache_misses.fetch_add(1, Ordering::Relaxed);
+        count(&self.cache_misses);
     }
 
-    pub(crate) fn cache_size(&self, entries: usize) {
-        self.cache_entries.store(entries as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn forwarded(&self) {
-        self.forwarded.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Everything counted so far in Prometheus' text format, as served on `:9153/metrics`.
-    pub fn render(&self) -> String {
-        let mut text = String::with_capacity(4096);
-        self.render_requests(&mut text);
-        self.render_responses(&mut text);
-        self.render_durations(&mut text);
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        for (name, kind, value) in [
-            ("coredns_cache_hits_total", "counter", load(&self.cache_hits)),
-            ("coredns_cache_misses_total", "counter", load(&self.cache_misses)),
-            ("coredns_cache_entries", "gauge", load(&self.cache_entries)),
-            ("coredns_proxy_requests_total", "counter", load(&self.forwarded)),
-        ] {
-            let _ = writeln!(text, "# TYPE {name} {kind}\n{name}{{server=\"dns://:53\"}} {value}");
+    /// How many replies are kept, and how many had to go before their time; of both kinds.
+    pub(crate) fn cache_holds(&self, entries: [usize; 2], evicted: [u64; 2]) {
+        for (gauge, entries) in self.cache_entries.iter().zip(entries) {
+            gauge.store(entries as u64, Ordering::Relaxed);
         }
-        let panics = self.sum(|shard| &shard.panics);
-        let _ = writeln!(text, "# TYPE coredns_panics_total counter\ncoredns_panics_total {panics}");
-        text
-    }
-
-    fn zone(&self, is_ours: usize) -> String {
-        if is_ours == 1 { format!("{}.", self.domain) } else { ".".to_owned() }
-    }
-
-    fn sum(&self, pick: impl Fn(&Shard) -> &AtomicU64) -> u64 {
-        self.shards.iter().map(|shard| pick(shard).load(Ordering::Relaxed)).sum()
-    }
-
-    fn render_requests(&self, text: &mut String) {
-        let name = "coredns_dns_requests_total";
-        let _ = writeln!(text, "# HELP {name} Queries received.\n# TYPE {name} counter");
-        for (is_ours, transport, kind) in
-            (0..2).flat_map(|z| (0..2).flat_map(move |t| (0..=TYPES.len()).map(move |k| (z, t, k))))
-        {
-            let count = self.sum(|shard| &shard.requests[is_ours][transport][kind]);
-            if count > 0 {
-                let kind = TYPES.get(kind).map_or("other", |(_, name)| name);
-                let _ = writeln!(
-                    text,
-                    "{name}{{server=\"dns://:53\",zone=\"{}\",view=\"\",proto=\"{}\",type=\"{kind}\"}} {count}",
-                    self.zone(is_ours),
-                    ["udp", "tcp"][transport],
-                );
-            }
+        for (counter, evicted) in self.cache_evictions.iter().zip(evicted) {
+            counter.store(evicted, Ordering::Relaxed);
         }
     }
 
-    fn render_responses(&self, text: &mut String) {
-        let name = "coredns_dns_responses_total";
-        let _ = writeln!(text, "# HELP {name} Replies sent.\n# TYPE {name} counter");
-        for (is_ours, code) in (0..2).flat_map(|zone| (0..=CODES.len()).map(move |code| (zone, code))) {
-            let count = self.sum(|shard| &shard.responses[is_ours][code]);
-            if count > 0 {
-                let plugin = ["forward", "kubernetes"][is_ours];
-                let code = CODES.get(code).map_or("other", |(_, name)| name);
-                let _ = writeln!(
-                    text,
-                    "{name}{{server=\"dns://:53\",zone=\"{}\",view=\"\",rcode=\"{code}\",plugin=\"{plugin}\"}} {count}",
-                    self.zone(is_ours),
-                );
-            }
-        }
+    /// Counts a question not asked because too many are under way.
+    pub(crate) fn rejected(&self) {
+        count(&self.rejected);
     }
 
-    fn render_durations(&self, text: &mut String) {
-        let name = "coredns_dns_request_duration_seconds";
-        let _ = writeln!(text, "# HELP {name} Time from query to reply.\n# TYPE {name} histogram");
-        let labels = "server=\"dns://:53\",zone=\".\",view=\"\"";
-        let mut total = 0;
-        for (index, bound) in BUCKETS.iter().enumerate() {
-            total += self.sum(|shard| &shard.durations[index]);
-            let seconds = Duration::from_micros(*bound).as_secs_f64();
-            let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{seconds}\"}} {total}");
+    /// Counts a question asked of `server`, and the code of its reply, if one came.
+    pub(crate) fn asked(&self, server: SocketAddr, code: Option<u8>, duration: Duration) {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.len() >= SERVERS_MAX && !servers.contains_key(&server) {
+            return;
         }
-        total += self.sum(|shard| &shard.durations[BUCKETS.len()]);
-        let sum = Duration::from_nanos(self.sum(|shard| &shard.duration_sum_ns)).as_secs_f64();
-        let _ = writeln!(
-            text,
-            "{name}_bucket{{{labels},le=\"+Inf\"}} {total}\n{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {total}"
-        );
+        let asked = servers.entry(server).or_default();
+        asked.requests += 1;
+        if let Some(code) = code {
+            let code = CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len());
+            asked.responses[code] += 1;
+            let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            asked.durations.add(&histogram::DURATIONS, nanos, 1);
+        }
     }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]

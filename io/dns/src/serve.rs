@@ -1,6 +1,7 @@
 //! What UDP and TCP share: from a packet to the bytes that answer it, at once or after asking others.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hickory_proto::op::Message;
 use kelson_zones::{
@@ -50,10 +51,13 @@ pub(crate) fn serve(
     };
     let outcome = zone.answer_query(&query, transport, random, out);
     let is_ours = matches!(outcome, Outcome::Reply(_) | Outcome::Chase { .. });
-    shard.request(is_ours, transport, query.rtype);
+    shard.request(is_ours, transport, query.rtype, packet.len());
+    if query.edns.is_some_and(|edns| edns.dnssec_ok) {
+        shard.asked_for_dnssec();
+    }
     match outcome {
         Outcome::Reply(reply) => {
-            shard.response(true, reply.rcode);
+            shard.response(true, transport, reply.rcode, reply.length);
             Served::Reply(reply.length)
         }
         Outcome::Chase { reply, target } => {
@@ -67,8 +71,8 @@ pub(crate) fn serve(
 fn malformed(packet: &[u8], code: u8, transport: Transport, out: &mut [u8], shard: &Shard) -> Served {
     match refuse(packet, code, out) {
         Outcome::Reply(reply) => {
-            shard.request(false, transport, 0);
-            shard.response(false, code);
+            shard.request(false, transport, 0, packet.len());
+            shard.response(false, transport, code, reply.length);
             Served::Reply(reply.length)
         }
         _ => Served::Nothing,
@@ -83,13 +87,15 @@ pub(crate) async fn finish(
     transport: Transport,
     shard: &Shard,
 ) -> Vec<u8> {
+    let began = Instant::now();
     let Ok(query) = Query::parse(packet) else { return Vec::new() };
     let limit = limit(&query, transport);
     let (is_ours, reply) = match pending {
         Pending::Forward => (false, forwarded(forwarder, packet, &query, limit).await),
         Pending::Chase { so_far, target } => (true, chased(forwarder, &query, so_far, &target, limit).await),
     };
-    shard.response(is_ours, code(&reply));
+    shard.response(is_ours, transport, code(&reply), reply.len());
+    shard.took(is_ours, began.elapsed(), 1);
     reply
 }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::forward::Forwarder;
 use crate::metrics::Metrics;
+use crate::pages::{self, Page, Shown};
 use crate::tcp::{CLIENTS_MAX, Shared};
 use crate::udp::{PENDING_MAX, Worker};
 use crate::{Config, DnsError, tcp, udp};
@@ -23,6 +24,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     zone: watch::Receiver<Arc<Zone>>,
     metrics: Arc<Metrics>,
+    pages: Vec<SocketAddr>,
     tasks: JoinSet<()>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
@@ -49,8 +51,10 @@ pub async fn run(
     for address in &config.listen {
         bound.push(bind(*address, config.threads()).await?);
     }
+    let pages = bind_pages(&config).await?;
     let (sender, zone) = watch::channel(compiler.compile(&Snapshot::default()));
     let mut server = start(bound, &config, zone, &shutdown);
+    server.serve_pages(pages, &shutdown);
     server.tasks.spawn(follow(snapshots, compiler, sender, shutdown));
     tracing::info!(addresses = ?server.addresses, domain = config.domain, "DNS listens");
     Ok(server)
@@ -62,7 +66,20 @@ impl Server {
         &self.addresses
     }
 
-    /// Its counters, to be served on `:9153/metrics`.
+    /// Where its pages are: of metrics, health and readiness, in the order they were given.
+    pub fn pages(&self) -> &[SocketAddr] {
+        &self.pages
+    }
+
+    fn serve_pages(&mut self, pages: Vec<(Page, TcpListener)>, shutdown: &Shutdown) {
+        for (page, listener) in pages {
+            self.pages.extend(listener.local_addr());
+            let shown = Shown { metrics: self.metrics.clone(), zone: self.zone.clone() };
+            self.tasks.spawn(pages::serve(listener, page, shown, shutdown.clone()));
+        }
+    }
+
+    /// Its counters, as served on `:9153/metrics`.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
     }
@@ -89,6 +106,18 @@ async fn bind(address: SocketAddr, threads: usize) -> Result<Bound, DnsError> {
     let address = tcp.local_addr().map_err(failed("tcp"))?;
     let udp = (0..threads).map(|_| udp::bind(address)).collect::<Result<_, _>>().map_err(failed("udp"))?;
     Ok(Bound { address, tcp, udp })
+}
+
+async fn bind_pages(config: &Config) -> Result<Vec<(Page, TcpListener)>, DnsError> {
+    let mut bound = Vec::new();
+    for (page, addresses) in
+        [(Page::Metrics, &config.metrics), (Page::Health, &config.health), (Page::Ready, &config.ready)]
+    {
+        for address in addresses {
+            bound.push((page, pages::bind(*address).await?));
+        }
+    }
+    Ok(bound)
 }
 
 fn start(
@@ -129,7 +158,7 @@ fn start(
                 .push(named.spawn(|| worker.run()).expect("a thread can be started when the server starts"));
         }
     }
-    Server { addresses, zone, metrics, tasks, threads }
+    Server { addresses, zone, metrics, pages: Vec::new(), tasks, threads }
 }
 
 async fn wake_at_shutdown(socket: Arc<UdpSocket>, shutdown: Shutdown) {

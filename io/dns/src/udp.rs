@@ -110,8 +110,8 @@ impl Worker {
                 }
             }
             send(&self.socket, &mut replies, &mut peers, &outgoing);
-            let count = lengths.count.max(1);
-            self.shard.took(began.elapsed() / u32::try_from(count).unwrap_or(1), lengths.count as u64);
+            let share = began.elapsed() / u32::try_from(lengths.count.max(1)).unwrap_or(1);
+            self.shard.took(true, share, outgoing.count as u64);
         }
     }
 

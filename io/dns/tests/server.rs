@@ -118,9 +118,14 @@ async fn upstream<F>(reply: F) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Fn(Message) -> Vec<Message> + Send + 'static,
 {
-    let tcp = TcpListener::bind((LOCAL, 0)).await.unwrap();
+    // Port 0 gives a port that is free for TCP; somebody may hold it for UDP.
+    let (tcp, udp) = loop {
+        let tcp = TcpListener::bind((LOCAL, 0)).await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            break (tcp, udp);
+        }
+    };
     let address = tcp.local_addr().unwrap();
-    let udp = UdpSocket::bind(address).await.unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     tokio::spawn(async move {
@@ -223,6 +228,65 @@ async fn tcp_answers_queries_sent_at_once_in_order() {
     }
 }
 
+/// RFC 7766 §6.2.1.1: what others have to be asked for holds up nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn tcp_answers_out_of_order_when_others_must_be_asked() {
+    let (server, _) = upstream(|query| vec![answer(&query, [192, 0, 2, 1])]).await;
+    let world = start(Upstream::Servers(vec![server])).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let mut sent = Vec::new();
+    for (id, name) in [(1, "slow.example.org."), (2, WEB), (3, "slower.example.org."), (4, WEB)] {
+        let message = query(id, name).to_vec().unwrap();
+        sent.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
+        sent.extend(message);
+    }
+    stream.write_all(&sent).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut order = Vec::new();
+    while let Ok(Ok(length)) = timeout(PATIENCE, stream.read_u16()).await {
+        let mut reply = vec![0; usize::from(length)];
+        stream.read_exact(&mut reply).await.unwrap();
+        order.push(Message::from_vec(&reply).unwrap().metadata.id);
+    }
+    assert_eq!(order[..2], [2, 4], "cluster names at once: {order:?}");
+    order.sort_unstable();
+    assert_eq!(order, [1, 2, 3, 4], "and all of them, though the client will send nothing more");
+}
+
+/// The body and status of a page over a connection of its own.
+async fn page(address: SocketAddr, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: dns\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("a reply").unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_tell_of_life_readiness_and_counters_d3_2() {
+    let (sender, receiver) = watch::channel(Arc::new(Snapshot::default()));
+    let any = || vec![(LOCAL, 0).into()];
+    let config = Config {
+        upstream: nobody(),
+        metrics: any(),
+        health: any(),
+        ready: any(),
+        ..Config::new("cluster.local", any())
+    };
+    let server = run(receiver, config, Shutdown::new()).await.unwrap();
+    let [metrics, health, ready] = server.pages() else { panic!("three pages") };
+    assert_eq!(page(*health, "/health").await, ("HTTP/1.1 200 OK".to_owned(), "OK".to_owned()));
+    assert_eq!(page(*ready, "/ready").await.0, "HTTP/1.1 503 Service Unavailable");
+    sender.send_replace(snapshot(1, [10, 96, 0, 1]));
+    timeout(PATIENCE, server.synced()).await.unwrap();
+    assert_eq!(page(*ready, "/ready").await.0, "HTTP/1.1 200 OK");
+    ask(server.addresses()[0], WEB).await;
+    let (_, text) = page(*metrics, "/metrics").await;
+    assert!(text.contains("\ncoredns_dns_requests_total{"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_names_are_asked_upstream_once_for_all() {
     let (server, asked) = upstream(|query| vec![answer(&query, [192, 0, 2, 1])]).await;
@@ -239,7 +303,7 @@ async fn other_names_are_asked_upstream_once_for_all() {
     ask(world.address, "other.example.org.").await;
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     let metrics = world.server.metrics().render();
-    assert!(metrics.contains("coredns_proxy_requests_total{server=\"dns://:53\"} 2"), "{metrics}");
+    assert!(metrics.contains(&format!("coredns_forward_requests_total{{to=\"{server}\"}} 2")), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

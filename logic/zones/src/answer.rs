@@ -188,9 +188,9 @@ impl Zone {
         let apex = self.apex.wire();
         if is_beneath(query.name(), apex) {
             let offset = HEADER + query.name().len() - apex.len();
-            writer.record(Section::Authority, &pointer(offset), &self.soa);
+            writer.record(Section::Authority, &pointer(offset), &self.negative);
         } else {
-            writer.record(Section::Authority, apex, &self.soa);
+            writer.record(Section::Authority, apex, &self.negative);
         }
         reply(writer, query, code)
     }

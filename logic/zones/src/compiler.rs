@@ -100,16 +100,19 @@ impl Compiler {
         let apex = Name::parse(&self.config.domain).expect("checked when the compiler was made");
         let serial = u32::try_from(snapshot.generation & u64::from(u32::MAX)).unwrap_or_default();
         let ttl = self.config.ttl_seconds;
-        let soa = RecordSet::new(rtype::SOA, ttl, [records::soa(&self.server, &self.mailbox, serial, ttl)]);
+        let negative_ttl = self.config.negative_ttl_seconds.min(ttl);
+        let soa = records::soa(&self.server, &self.mailbox, serial, negative_ttl);
+        let negative = RecordSet::new(rtype::SOA, negative_ttl, [soa.clone()]);
+        let soa = RecordSet::new(rtype::SOA, ttl, [soa]);
         let ns = RecordSet::new(rtype::NS, ttl, [self.server.wire().to_vec()]);
-        let soa_record: Box<[u8]> = soa.iter().next().unwrap_or_default().into();
+        let negative: Box<[u8]> = negative.iter().next().unwrap_or_default().into();
         self.names.insert(apex.clone(), Arc::new(Node::new([soa, ns])));
         Zone {
             generation: snapshot.generation,
             synced: snapshot.synced,
             apex,
             names: self.names.clone(),
-            soa: soa_record,
+            negative,
             ttl,
             pods: self.config.pods == PodRecords::Insecure,
             ranges: self.config.ranges.clone().into(),

@@ -21,6 +21,9 @@ pub struct ZoneConfig {
     pub domain: String,
     /// Seconds a record may be kept (spec D3.1).
     pub ttl_seconds: u32,
+    /// Seconds others may keep that there is no such name or record. Short: the name may be made the next moment, and who
+    /// waits for it should not wait for a cache.
+    pub negative_ttl_seconds: u32,
     /// How pod names are answered.
     pub pods: PodRecords,
     /// The server's own addresses, for the zone's NS record.
@@ -32,11 +35,12 @@ pub struct ZoneConfig {
 }
 
 impl ZoneConfig {
-    /// `domain` as kubeadm configures CoreDNS: TTL 30, pod records insecure.
+    /// `domain` as kubeadm configures CoreDNS (TTL 30, pod records insecure), but with CoreDNS' own 5 s for what is not.
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
             domain: domain.into(),
             ttl_seconds: 30,
+            negative_ttl_seconds: 5,
             pods: PodRecords::Insecure,
             server_addresses: Vec::new(),
             ranges: Vec::new(),

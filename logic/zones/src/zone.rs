@@ -22,8 +22,8 @@ pub struct Zone {
     pub synced: bool,
     pub(crate) apex: Name,
     pub(crate) names: Names,
-    /// The SOA record without its owner.
-    pub(crate) soa: Box<[u8]>,
+    /// The SOA record of negative answers, without its owner.
+    pub(crate) negative: Box<[u8]>,
     pub(crate) ttl: u32,
     pub(crate) pods: bool,
     pub(crate) ranges: Arc<[Cidr]>,
@@ -52,7 +52,7 @@ impl PartialEq for Zone {
         self.generation == other.generation
             && self.synced == other.synced
             && self.apex == other.apex
-            && self.soa == other.soa
+            && self.negative == other.negative
             && self.names == other.names
     }
 }

@@ -50,7 +50,30 @@ fn the_oldest_goes_when_there_is_no_room() {
         cache.put(&asked, &reply(&asked, 10), now);
         cache.put(&asked, &reply(&asked, 10), now);
     }
-    assert_eq!(cache.len(), ENTRIES_MAX);
+    assert_eq!((cache.held(), cache.evicted()), ([ENTRIES_MAX, 0], [10, 0]));
     assert!(cache.get(&question(9), now).is_none());
     assert!(cache.get(&question(10), now).is_some());
+}
+
+/// A reply that says there is no such name, with the SOA that says how long that holds (RFC 2308 §5).
+fn denial(question: &Question, ttl: u32, minimum: u32) -> Arc<Received> {
+    let header = [0, 1, 0x80, 3, 0, 1, 0, 0, 0, 1, 0, 0];
+    let record = [&[0xc0, 12, 0, 6, 0, 1][..], &ttl.to_be_bytes(), &[0, 22, 0, 0]].concat();
+    let numbers = [1, 7200, 1800, 86_400, minimum].map(u32::to_be_bytes).concat();
+    Arc::new(Received::read([&header[..], &question.bytes, &record, &numbers].concat(), question).unwrap())
+}
+
+#[test]
+fn denials_are_kept_as_long_as_their_soa_says() {
+    let (mut cache, now, asked) = (Cache::default(), Instant::now(), question(1));
+    cache.put(&asked, &denial(&asked, 20, 8), now);
+    assert_eq!(cache.held(), [0, 1]);
+    assert!(cache.get(&asked, now + Duration::from_secs(7)).is_some());
+    assert!(cache.get(&asked, now + Duration::from_secs(8)).is_none());
+    cache.put(&asked, &reply(&asked, 20), now + Duration::from_secs(9));
+    assert_eq!(cache.held(), [1, 0]);
+    let without_soa = question(2);
+    let bare = [&[0, 1, 0x80, 3, 0, 1, 0, 0, 0, 0, 0, 0][..], &without_soa.bytes].concat();
+    cache.put(&without_soa, &Arc::new(Received::read(bare, &without_soa).unwrap()), now);
+    assert!(cache.get(&without_soa, now).is_none(), "how long it holds is not said");
 }

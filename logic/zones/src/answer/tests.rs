@@ -143,7 +143,7 @@ fn check(name: &str, rtype: RecordType, code: &str, answers: &[&str]) {
     let got_code = format!("{:?}", reply.metadata.response_code);
     assert_eq!((got_code.as_str(), &got), (code, &expected), "{name} {rtype}");
     let authorities: Vec<_> = reply.authorities.iter().map(shown).collect();
-    let soa = "cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 30";
+    let soa = "cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 5";
     let is_negative = answers.is_empty() && matches!(code, "NoError" | "NXDomain");
     assert_eq!(authorities, if is_negative { vec![soa] } else { vec![] }, "D2.11: {name} {rtype}");
     assert_eq!(reply.metadata.authoritative, matches!(code, "NoError" | "NXDomain"), "D2.11: {name} {rtype}");
@@ -308,7 +308,7 @@ fn d2_1_the_zone_s_own_names() {
     for name in ["cluster.local.", "svc.cluster.local.", "pod.cluster.local."] {
         check(name, A, "NoError", &[]);
     }
-    let soa = "cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 30";
+    let soa = "cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 5";
     check("cluster.local.", SOA, "NoError", &[soa]);
     check("cluster.local.", NS, "NoError", &["cluster.local. 30 NS ns.dns.cluster.local."]);
     check("ns.dns.cluster.local.", A, "NoError", &["ns.dns.cluster.local. 30 A 10.96.0.10"]);
