@@ -4,6 +4,7 @@
 //! and no argument parser may run before it.
 
 mod client;
+mod dns;
 mod down;
 mod echo;
 mod exit;
@@ -32,6 +33,8 @@ enum Command {
     Up(Box<up::Flags>),
     /// Remove every trace of a cluster: containers, mounts, network, data
     Down(down::Flags),
+    /// Answer cluster DNS in front of any cluster's API
+    Dns(dns::Flags),
     /// Import, pull and list container images
     Image(image::Flags),
     /// Create or change the objects of a manifest (kubectl does this and more)
@@ -60,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(flags) => up::run(*flags),
         Command::Down(flags) => down::run(&flags),
+        Command::Dns(flags) => dns::run(flags),
         Command::Image(flags) => image::run(flags),
         Command::Apply(flags) => client::block_on(client::apply::run(flags)),
         Command::Get(flags) => client::block_on(client::get::run(flags)),

@@ -123,6 +123,7 @@ async fn start_dns(
     let settings = kelson_dns::Config {
         ranges: vec![config.pod_cidr, config.service_cidr],
         upstream: Upstream::ResolvConf(config.resolv_conf.clone()),
+        metrics: vec![(config.gateway(), cluster_dns::METRICS_PORT).into()],
         ..kelson_dns::Config::new(&config.cluster_domain, [(config.gateway(), 53).into()])
     };
     let server =
