@@ -65,13 +65,33 @@ fn takes_json(accept: &str) -> bool {
     ranges(accept).any(|range| matches!(range.media, "" | "*/*" | "application/*" | "application/json"))
 }
 
-/// The old document exists, in JSON, and describes nothing: clients go on to version 3 or to their own types.
+/// The old document exists and describes nothing: clients go on to version 3 or to their own types. kubectl asks for it
+/// as protobuf alone, and before it says that a kind is unknown.
 fn version_2(accept: Option<&str>) -> Reply {
+    let protobuf = |accept| ranges(accept).any(|range| range.media.replace('@', ".") == VERSION_2_PROTOBUF);
+    if accept.is_some_and(protobuf) {
+        let body = Body::from(version_2_protobuf());
+        return Ok(response::with_type(StatusCode::OK, VERSION_2_PROTOBUF, body));
+    }
     if accept.is_some_and(|accept| !takes_json(accept)) {
         return Err(Status::not_acceptable(&["application/json"]));
     }
     let object = json!({"swagger": "2.0", "info": title(), "paths": {}, "definitions": {}});
     Ok(response::object(StatusCode::OK, Default::default(), &object))
+}
+
+/// The media type under which the old document is a `Document` of gnostic's `OpenAPIv2.proto`. Clients ask with an `@`,
+/// which no media type may hold: the answer has a full stop in its place, as upstream's does.
+const VERSION_2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// The same document in protobuf: swagger = 1, info = 2 { title = 1, version = 2 }, paths = 8 {}, definitions = 9 {}.
+/// Every field has a length below 128, so a tag and a length are a byte each.
+fn version_2_protobuf() -> Vec<u8> {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
+    let title = title();
+    let text = |name: &str| title[name].as_str().unwrap_or_default().as_bytes().to_vec();
+    let info = [field(1, &text("title")), field(2, &text("version"))].concat();
+    [field(1, b"2.0"), field(2, &info), field(8, b""), field(9, b"")].concat()
 }
 
 fn title() -> Value {

@@ -29,8 +29,10 @@ fn the_index_names_documents_that_exist() {
 }
 
 #[test]
-fn version_2_is_refused_in_protobuf() {
+fn version_2_is_there_in_both_encodings_and_describes_nothing() {
     let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    assert_eq!(answer("/openapi/v2", Some(accept), None).unwrap().unwrap_err().code, 406);
+    assert_eq!(answer("/openapi/v2", Some(accept), None).unwrap().unwrap().status(), 200);
     assert!(answer("/openapi/v2", None, None).unwrap().is_ok());
+    assert_eq!(answer("/openapi/v2", Some("text/plain"), None).unwrap().unwrap_err().code, 406);
+    assert_eq!(version_2_protobuf(), b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.37.0\x42\0\x4a\0");
 }
