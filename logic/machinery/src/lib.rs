@@ -4,6 +4,7 @@
 //! on plain JSON. It never asks for the time or for randomness (both are parameters), reads no file and panics on no input.
 
 pub mod age;
+pub mod apply;
 pub mod cron;
 pub mod field;
 pub mod hash;
