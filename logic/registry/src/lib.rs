@@ -17,6 +17,7 @@ mod pod_spec;
 mod printed;
 mod rbac;
 pub mod scale;
+pub mod schema;
 mod storage;
 mod strategy;
 mod walk;
