@@ -46,11 +46,12 @@ async fn main() -> anyhow::Result<()> {
         singles.push(pods::create_until_running(&client, &format!("single-{index}")).await?);
     }
     spread("pod create → Running, one at a time, ms", &mut singles);
+    pods::delete_all(&client).await?;
     report(
         &format!("{MANY_PODS} pods create → Running, ms"),
         millis(pods::deploy_until_running(&client, MANY_PODS).await?),
     );
-    report(&format!("memory (PSS) with {} pods, MB", MANY_PODS + SINGLE_PODS), node.memory_mb()?);
+    report(&format!("memory (PSS) with {MANY_PODS} pods, MB"), node.memory_mb()?);
     node.remove()
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -64,6 +64,20 @@ pub async fn deploy_until_running(client: &Client, count: usize) -> anyhow::Resu
         }
     }
     bail!("only {} of {count} pods run", running.len())
+}
+
+/// Deletes every pod and waits until none is left: a node takes only so many.
+pub async fn delete_all(client: &Client) -> anyhow::Result<()> {
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    pods.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+    let begin = Instant::now();
+    while !pods.list(&ListParams::default()).await?.items.is_empty() {
+        if begin.elapsed().as_secs() > PATIENCE_SECONDS.into() {
+            bail!("the pods are not gone");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 fn is_running(pod: &Pod) -> bool {
