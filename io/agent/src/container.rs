@@ -269,10 +269,11 @@ async fn volume_mount(
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some();
+    let claimed_read_only = volume.persistent_volume_claim.as_ref().and_then(|it| it.read_only).unwrap_or(false);
     Ok(Mount {
         source,
         destination: absolute(&mount.mount_path),
-        read_only: mount.read_only.unwrap_or(false) || projected,
+        read_only: mount.read_only.unwrap_or(false) || projected || claimed_read_only,
         propagation: match mount.mount_propagation.as_deref() {
             Some("HostToContainer") => Propagation::HostToContainer,
             Some("Bidirectional") => Propagation::Bidirectional,

@@ -23,6 +23,7 @@ mod objects;
 mod paths;
 mod pods;
 mod probes;
+mod reclaim;
 mod sandbox;
 mod services;
 mod status;
@@ -91,6 +92,14 @@ impl Agent {
             .route("/healthz", get(|| async { "ok" }))
             .route("/pods", get(list))
             .merge(streams::router(Arc::new(backend)))
+    }
+
+    /// Removes the data of this node's volumes whose claims are gone, and the volumes; `client` may do what upstream's
+    /// `system:persistent-volume-provisioner` may, which a node may not.
+    pub fn reclaim_volumes(&mut self, client: kube::Client, shutdown: Shutdown) {
+        let (host, directory) = (self.host.clone(), self.directory.clone());
+        let work = async move { reclaim::run(&host, &client, &directory).await };
+        self.tasks.spawn(until(shutdown, work));
     }
 
     /// Waits until the API has the node and its lease.

@@ -27,6 +27,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 /// What the node calls itself; the part before `+` is the Kubernetes it behaves as.
 pub const VERSION: &str = "v1.37.0+kelson";
+/// Tells the cluster where this node keeps the volumes that are made for claims.
+const LOCAL_VOLUMES: &str = "kelson.dev/local-volumes";
 const LEASES: &str = "kube-node-lease";
 const LEASE_SECONDS: i32 = 40;
 const RENEW: Duration = Duration::from_secs(10);
@@ -79,7 +81,8 @@ async fn register(host: &Host) -> Result<Node, kube::Error> {
     match api.create(&PostParams::default(), &node).await {
         Ok(_) => tracing::info!(node = host.config.node_name, "registered the node"),
         Err(kube::Error::Api(refusal)) if refusal.code == 409 => {
-            let patch = json!({"metadata": {"labels": node.metadata.labels}, "spec": node.spec});
+            let meta = json!({"labels": node.metadata.labels, "annotations": node.metadata.annotations});
+            let patch = json!({"metadata": meta, "spec": node.spec});
             api.patch(&host.config.node_name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         }
         Err(error) => return Err(error),
@@ -133,6 +136,10 @@ fn object(host: &Host, now: Timestamp) -> Node {
         metadata: ObjectMeta {
             name: Some(config.node_name.clone()),
             labels: Some(labels(config)),
+            annotations: Some(BTreeMap::from([(
+                LOCAL_VOLUMES.to_owned(),
+                host.paths.local_volumes().display().to_string(),
+            )])),
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {

@@ -8,7 +8,8 @@ pub struct Paths(PathBuf);
 
 impl Paths {
     pub fn new(data_dir: &Path) -> Paths {
-        Paths(data_dir.to_owned())
+        // Volumes name their directories in the API, where nobody knows what a path would be relative to.
+        Paths(std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()))
     }
 
     /// The image store, shared with `kelson image`.
@@ -51,6 +52,11 @@ impl Paths {
 
     pub fn volume(&self, uid: &str, name: &str) -> PathBuf {
         self.pod(uid).join("volumes").join(name)
+    }
+
+    /// The data of PersistentVolumes that were made on this node; outlives every pod.
+    pub fn local_volumes(&self) -> PathBuf {
+        self.0.join("volumes")
     }
 
     /// The mount that holds one volumeMount's subPath.

@@ -19,6 +19,9 @@ use crate::verbs::update::{Mode, change};
 /// How often what must exist is looked after (A11.1).
 pub(crate) const INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// The default class, under the name that k3s made usual for such volumes.
+const STORAGE_CLASS: &str = "local-path";
+
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes what is missing.
@@ -28,6 +31,7 @@ pub(crate) async fn ensure(core: &Arc<Core>) -> Result<(), Status> {
         create(core, "namespaces", "", name, object).await?;
     }
     create(core, "services", "default", "kubernetes", service(core)).await?;
+    create(core, "storageclasses", "", STORAGE_CLASS, storage_class()).await?;
     if !is_reachable(core) {
         return Ok(());
     }
@@ -90,6 +94,20 @@ async fn put(core: &Arc<Core>, plural: &str, object: Object, members: &[&str]) -
     })
     .await
     .map(drop)
+}
+
+/// The class of claims that name none: directories on the node of the claim's first pod.
+fn storage_class() -> Object {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {
+            "name": STORAGE_CLASS,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "kelson.dev/local",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    })
 }
 
 /// The Service, at the first address of the range (A11.2).

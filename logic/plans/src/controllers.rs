@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::view::{Changed, View};
 use crate::{
     deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, load_balancer, namespace,
-    node_lifecycle, pod_garbage, replica_set, schedule, service_account,
+    node_lifecycle, persistent_volume, pod_garbage, provision, replica_set, schedule, service_account,
 };
 
 macro_rules! controllers {
@@ -53,6 +53,8 @@ controllers! {
     NodeLifecycle: node_lifecycle, "node-controller";
     PodGarbage: pod_garbage, "pod-garbage-collector";
     LoadBalancer: load_balancer, "service-controller";
+    PersistentVolume: persistent_volume, "persistentvolume-controller";
+    Provision: provision, "kelson.dev/local";
 }
 
 /// One thing for one controller to look at.

@@ -9,7 +9,8 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
+    ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -27,7 +28,7 @@ pub trait Kept: k8s_openapi::Resource + Metadata<Ty = ObjectMeta> + Sized + 'sta
     fn any(object: Arc<Self>) -> Any;
 
     /// The words by which `Collection::marked` finds the object: its owners' uids, a pod's node, a slice's
-    /// Service.
+    /// Service, a volume's claim.
     fn marks(&self) -> Vec<String> {
         let meta = self.metadata();
         let owners = meta.owner_references.iter().flatten().map(|owner| owner.uid.clone());
@@ -38,6 +39,10 @@ pub trait Kept: k8s_openapi::Resource + Metadata<Ty = ObjectMeta> + Sized + 'sta
 fn special_mark(object: &dyn std::any::Any) -> Option<String> {
     if let Some(pod) = object.downcast_ref::<Pod>() {
         return crate::pod::node(pod).map(node_mark);
+    }
+    if let Some(volume) = object.downcast_ref::<PersistentVolume>() {
+        let key = crate::storage::claim_ref(volume).map(crate::storage::key_of);
+        return key.map(|key| claim_mark(&key.namespace, &key.name));
     }
     let slice = object.downcast_ref::<EndpointSlice>()?;
     let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
@@ -50,6 +55,11 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The mark of a Service's slices.
 pub fn service_mark(namespace: &str, service: &str) -> String {
     format!("service:{namespace}/{service}")
+}
+
+/// The mark of the volumes that are for a claim.
+pub fn claim_mark(namespace: &str, claim: &str) -> String {
+    format!("claim:{namespace}/{claim}")
 }
 
 /// The mark of a node's pods.

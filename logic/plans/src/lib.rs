@@ -19,13 +19,16 @@ pub mod load_balancer;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod owners;
+pub mod persistent_volume;
 pub mod plan;
 pub mod pod;
 pub mod pod_garbage;
+pub mod provision;
 pub mod replica_set;
 pub mod schedule;
 pub mod select;
 pub mod service_account;
+pub mod storage;
 pub mod view;
 
 mod service;

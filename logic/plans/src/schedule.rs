@@ -2,12 +2,15 @@
 //!
 //! View → bindings, or the condition and event that say why not. One task looks at all pending pods together
 //! (`Key::default`), so that what one takes counts for the next. Invariant: a pod is bound only to a node
-//! that passes every filter with the pods bound so far in place.
+//! that passes every filter with the pods bound so far in place, and not before its claims are bound: until then the
+//! node is only noted on the claims.
 
-mod affinity;
+pub(crate) mod affinity;
 mod fit;
+mod neighbours;
 mod nodes;
 mod refusal;
+mod volumes;
 
 use std::cmp::Reverse;
 
@@ -20,7 +23,7 @@ use crate::kinds::Any;
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::pod;
 use crate::view::{Changed, View};
-use nodes::Nodes;
+use nodes::{Nodes, Placement};
 
 const SCHEDULER: &str = "default-scheduler";
 /// Pods looked at in one plan at most; the next plan goes on.
@@ -33,9 +36,10 @@ pub fn plan(view: &View, _key: &Key, now: Timestamp) -> Plan {
         return Plan::default();
     }
     let mut nodes = Nodes::of(view);
-    let steps = waiting.into_iter().take(BATCH).filter_map(|pod| match nodes.place(pod) {
-        Ok(node) => Some(bind(pod, &node)),
-        Err(refusal) => refuse(pod, refusal, now),
+    let steps = waiting.into_iter().take(BATCH).flat_map(|pod| match nodes.place(view, pod) {
+        Ok(Placement { node, open }) if open.is_empty() => vec![bind(pod, &node)],
+        Ok(Placement { node, open }) => volumes::steps(view, &node, &open),
+        Err(refusal) => refuse(pod, refusal, now).into_iter().collect(),
     });
     Plan::of(steps.collect())
 }
@@ -105,6 +109,7 @@ pub(crate) fn wake(_view: &View, changed: &Changed) -> Vec<Key> {
         (Some(Any::Pod(_)), None) => true,
         (old, Some(Any::Node(new))) => old.as_ref().is_none_or(|old| nodes::differ(old, new)),
         (Some(Any::Node(_)), None) => true,
+        (_, Some(Any::PersistentVolumeClaim(_) | Any::PersistentVolume(_) | Any::StorageClass(_))) => true,
         _ => false,
     };
     matters.then(Key::default).into_iter().collect()

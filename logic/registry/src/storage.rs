@@ -1,4 +1,4 @@
-//! What volumes and claims share: access modes and sizes.
+//! What volumes and claims share: access modes, sizes, and the finalizers of what is in use.
 
 use crate::walk::{present, texts};
 use kelson_machinery::field::{FieldError, Path};
@@ -11,6 +11,16 @@ const MODES: [(&str, &str); 4] = [
     ("ReadWriteMany", "RWX"),
     ("ReadWriteOncePod", "RWOP"),
 ];
+
+/// Adds the finalizer that holds the object while it is in use (upstream's StorageObjectInUseProtection).
+pub fn protect(object: &mut Value, finalizer: &str) {
+    let mut held: Vec<String> = kelson_machinery::meta::finalizers(object).into_iter().map(str::to_owned).collect();
+    if !held.iter().any(|it| it == finalizer) {
+        held.push(finalizer.to_owned());
+        let held: Vec<&str> = held.iter().map(String::as_str).collect();
+        kelson_machinery::meta::set_finalizers(object, &held);
+    }
+}
 
 /// `RWO,ROX`, in upstream's order.
 pub fn access_modes(modes: &Value) -> String {

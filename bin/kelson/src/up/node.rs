@@ -52,6 +52,7 @@ impl Node {
         let as_node = client(&format!("system:node:{}", config.node_name));
         let agent = Agent::start(agent_config(config), as_node, shutdown.clone());
         let mut agent = agent.await.context("starting the node's agent")?;
+        agent.reclaim_volumes(client("system:kelson-volumes"), shutdown.clone());
         api.connect_node(&config.node_name, agent.router());
         tasks.spawn(async move { agent.finished().await });
         Ok(Self { name: config.node_name.clone(), client: client("system:kelson"), dns, programmed })

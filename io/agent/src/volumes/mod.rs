@@ -6,10 +6,13 @@
 mod atomic;
 mod disk;
 mod host_path;
+mod ownership;
 mod payload;
+mod persistent;
 mod sub_path;
 
 pub use payload::references;
+pub use persistent::{PROVISIONER, claim_name, own_directory};
 pub use sub_path::bind;
 
 use crate::host::Host;
@@ -27,7 +30,10 @@ pub async fn mount_all(
     let mut mounted = mounted.lock().await;
     let mut failed = Vec::new();
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-        if let Err(why) = mount(host, pod, volume, pod_ips).await {
+        if let Some(claim) = claim_name(pod, volume) {
+            let path = host.paths.volume(pod.metadata.uid.as_deref().unwrap_or_default(), &volume.name);
+            failed.extend(persistent::mount(host, pod, volume, &claim, path).await.err());
+        } else if let Err(why) = mount(host, pod, volume, pod_ips).await {
             failed.push(format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name));
         }
     }

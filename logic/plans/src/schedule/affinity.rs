@@ -1,6 +1,9 @@
-//! Whether a pod's node selector and required node affinity allow a node. Pure leaf of `schedule`.
+//! Whether a pod's node selector and required node affinity allow a node, and how much it would like it. Pure leaf of
+//! `schedule`; volumes choose their nodes in the same words.
 
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod};
+use k8s_openapi::api::core::v1::{
+    Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod,
+};
 
 use crate::select;
 
@@ -8,12 +11,26 @@ pub(super) fn allows(pod: &Pod, node: &Node) -> bool {
     let Some(spec) = &pod.spec else { return true };
     let labels = node.metadata.labels.as_ref();
     let selected = spec.node_selector.as_ref().is_none_or(|wanted| select::matches_all(wanted, labels));
-    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let required =
-        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    // Terms are alternatives; one that asks for nothing allows nothing.
-    selected
-        && required.is_none_or(|required| required.node_selector_terms.iter().any(|term| holds(term, node)))
+        affinity(pod).and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
+    selected && required.is_none_or(|required| selects(required, node))
+}
+
+fn affinity(pod: &Pod) -> Option<&NodeAffinity> {
+    pod.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()
+}
+
+/// Terms are alternatives; one that asks for nothing allows nothing.
+pub(crate) fn selects(selector: &NodeSelector, node: &Node) -> bool {
+    selector.node_selector_terms.iter().any(|term| holds(term, node))
+}
+
+/// The weights of the pod's preferences that the node meets, together.
+pub(super) fn liking(pod: &Pod, node: &Node) -> i64 {
+    let preferred =
+        affinity(pod).and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref());
+    let met = preferred.into_iter().flatten().filter(|term| holds(&term.preference, node));
+    met.map(|term| i64::from(term.weight)).sum()
 }
 
 fn holds(term: &NodeSelectorTerm, node: &Node) -> bool {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 
 use super::fit::{Free, Request};
+use super::neighbours::Neighbours;
 use super::refusal::{Refusal, Verdict};
+use super::volumes::{self, Claims};
 use super::{affinity, fit};
 use crate::kinds::Any;
 use crate::owners::controller_of;
@@ -16,6 +18,13 @@ use crate::view::View;
 /// All nodes by name, each with what its pods leave free.
 pub(super) struct Nodes<'a> {
     nodes: BTreeMap<&'a str, Candidate<'a>>,
+    neighbours: Neighbours<'a>,
+}
+
+/// Where a pod is to go, and which of its claims have to be bound before it may.
+pub(super) struct Placement<'a> {
+    pub node: String,
+    pub open: Vec<&'a Arc<k8s_openapi::api::core::v1::PersistentVolumeClaim>>,
 }
 
 struct Candidate<'a> {
@@ -30,7 +39,7 @@ impl<'a> Nodes<'a> {
         let candidate =
             |node: &'a Arc<Node>| Candidate { node, free: Free::of(node), siblings: BTreeMap::new() };
         let nodes = view.nodes.iter().map(|(key, node)| (key.name.as_str(), candidate(node)));
-        let mut nodes = Self { nodes: nodes.collect() };
+        let mut nodes = Self { nodes: nodes.collect(), neighbours: Neighbours::of(view) };
         for (_, pod) in view.pods.iter().filter(|(_, pod)| !pod::is_terminal(pod)) {
             let candidate = pod::node(pod).and_then(|node| nodes.nodes.get_mut(node));
             candidate.into_iter().for_each(|candidate| candidate.take(pod, &Request::of(pod)));
@@ -39,18 +48,22 @@ impl<'a> Nodes<'a> {
     }
 
     /// The node for a pod, on which it then counts; or upstream's words for why there is none.
-    pub(super) fn place(&mut self, pod: &Pod) -> Result<String, String> {
-        let request = Request::of(pod);
+    pub(super) fn place(&mut self, view: &'a View, pod: &'a Pod) -> Result<Placement<'a>, String> {
         let mut refusal = Refusal::default();
-        let mut best: Option<((i64, usize), &str)> = None;
+        let claims = match volumes::claims(view, pod) {
+            Ok(claims) => claims,
+            Err(why) => return Err(refusal.of_all(why, self.nodes.len())),
+        };
+        let request = Request::of(pod);
+        let mut best: Option<(Score, &str)> = None;
         for (name, candidate) in &self.nodes {
-            let verdicts = candidate.verdicts(pod, &request);
+            let verdicts = candidate.verdicts(view, pod, &request, &claims, &self.neighbours);
             if !verdicts.is_empty() {
                 refusal.add(verdicts);
                 continue;
             }
-            let score = candidate.score(pod, &request);
-            if best.is_none_or(|(least, _)| score < least) {
+            let score = candidate.score(pod, &request, &claims);
+            if best.as_ref().is_none_or(|(least, _)| score < *least) {
                 best = Some((score, name));
             }
         }
@@ -59,7 +72,8 @@ impl<'a> Nodes<'a> {
         };
         let candidate = self.nodes.get_mut(name.as_str()).expect("the best is one of the nodes");
         candidate.take(pod, &request);
-        Ok(name)
+        self.neighbours.add(pod, candidate.node);
+        Ok(Placement { node: name, open: claims.open })
     }
 }
 
@@ -72,7 +86,14 @@ impl Candidate<'_> {
     }
 
     /// Why the node will not do: the first filter that refuses speaks, as upstream runs them.
-    fn verdicts(&self, pod: &Pod, request: &Request) -> Vec<Verdict> {
+    fn verdicts(
+        &self,
+        view: &View,
+        pod: &Pod,
+        request: &Request,
+        claims: &Claims<'_>,
+        neighbours: &Neighbours<'_>,
+    ) -> Vec<Verdict> {
         let spec = self.node.spec.clone().unwrap_or_default();
         let taints = spec.taints.unwrap_or_default();
         if spec.unschedulable == Some(true) && !tolerates(pod, &unschedulable()) {
@@ -88,16 +109,29 @@ impl Candidate<'_> {
         if self.free.has_port_conflict(request) {
             return vec![Verdict::passing("node(s) didn't have free ports for the requested pod ports")];
         }
-        fit::verdicts(&self.free, request)
+        let short = fit::verdicts(&self.free, request);
+        if !short.is_empty() {
+            return short;
+        }
+        let later = volumes::verdict(view, claims, self.node).or_else(|| neighbours.verdict(pod, self.node));
+        later.into_iter().collect()
     }
 
-    /// Less is better: first where fewest of the pod's siblings are, then where most is left.
-    fn score(&self, pod: &Pod, request: &Request) -> (i64, usize) {
+    /// Less is better: first where the pod's volumes were begun, where it is welcome and likes to be, then where fewest
+    /// of its siblings are, then where most is left.
+    fn score(&self, pod: &Pod, request: &Request, claims: &Claims<'_>) -> Score {
+        let taints = self.node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        let unwelcome =
+            taints.filter(|taint| taint.effect == "PreferNoSchedule" && !tolerates(pod, taint)).count();
+        let begun = volumes::was_chosen(claims, self.node);
         let owner = controller_of(&pod.metadata).map(|owner| owner.uid.as_str()).unwrap_or_default();
         let siblings = self.siblings.get(owner).copied().unwrap_or(0);
-        (i64::try_from(siblings).unwrap_or(i64::MAX), self.free.percent_used_with(request))
+        (!begun, unwelcome, -affinity::liking(pod, self.node), siblings, self.free.percent_used_with(request))
     }
 }
+
+/// How well a node suits a pod; the least is the best.
+type Score = (bool, usize, i64, usize, usize);
 
 fn unschedulable() -> Taint {
     Taint {

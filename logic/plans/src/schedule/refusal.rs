@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+const NO_NODES: &str = "no nodes available to schedule pods";
+const HELPLESS: &str = "Preemption is not helpful for scheduling";
+
 /// Why one node will not do, and whether evicting pods from it could change that.
 pub(super) struct Verdict {
     message: String,
@@ -39,15 +42,23 @@ impl Refusal {
         }
     }
 
+    /// One reason that holds for every node, said once.
+    pub(super) fn of_all(&self, why: String, nodes: usize) -> String {
+        if nodes == 0 {
+            return NO_NODES.to_owned();
+        }
+        format!(
+            "0/{nodes} nodes are available: {why}. no new claims to deallocate, preemption: 0/{nodes} nodes are available: {nodes} {HELPLESS}."
+        )
+    }
+
     pub(super) fn message(&self, nodes: usize) -> String {
         if nodes == 0 {
-            return "no nodes available to schedule pods".to_owned();
+            return NO_NODES.to_owned();
         }
         let lines = self.counts.iter().map(|(message, count)| format!("{count} {message}"));
-        let preemption = [
-            (self.crowded, "No preemption victims found for incoming pod"),
-            (self.helpless, "Preemption is not helpful for scheduling"),
-        ];
+        let preemption =
+            [(self.crowded, "No preemption victims found for incoming pod"), (self.helpless, HELPLESS)];
         let preemption = preemption.iter().filter(|(count, _)| *count > 0);
         let preemption = preemption.map(|(count, message)| format!("{count} {message}"));
         format!(

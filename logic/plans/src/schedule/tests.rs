@@ -229,3 +229,136 @@ fn starting_steps_and_sidecars_count_as_the_scheduler_counts() {
     check(vec![node("n"), init("4", true)], Err(&helpless("Insufficient cpu")));
     check(vec![node("n"), init("3", true)], Ok("n"));
 }
+
+fn claiming(claim: &str) -> Value {
+    with(pod("p", json!({})), |pod| {
+        pod["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}])
+    })
+}
+
+fn claim(bound: Option<&str>) -> Value {
+    let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+        "spec": {"storageClassName": "slow", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    if let Some(volume) = bound {
+        claim["spec"]["volumeName"] = volume.into();
+        claim["metadata"]["annotations"] = json!({"pv.kubernetes.io/bind-completed": "yes"});
+    }
+    claim
+}
+
+fn volume_on(host: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "storageClassName": "slow", "local": {"path": "/x"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+            {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}]}]}}},
+        "status": {"phase": "Available"}})
+}
+
+fn named_node(name: &str) -> Value {
+    with(node(name), |node| node["metadata"]["labels"] = json!({"kubernetes.io/hostname": name}))
+}
+
+#[test]
+fn volumes_choose_the_node() {
+    let whole = |why: &str| {
+        format!(
+            "0/1 nodes are available: {why}. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        )
+    };
+    check(vec![node("n"), claiming("c")], Err(&whole("persistentvolumeclaim \"c\" not found")));
+    check(
+        vec![node("n"), claim(None), claiming("c")],
+        Err(&whole("pod has unbound immediate PersistentVolumeClaims")),
+    );
+    let bound = || vec![claim(Some("v")), claiming("c"), named_node("n")];
+    check([bound(), vec![volume_on("n"), named_node("m")]].concat(), Ok("n"));
+    check(
+        [bound(), vec![volume_on("m")]].concat(),
+        Err(&helpless("node(s) didn't match PersistentVolume's node affinity")),
+    );
+    check(
+        bound(),
+        Err(&helpless("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)")),
+    );
+    let class = |provisioner: &str| {
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "slow"},
+        "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"})
+    };
+    check(
+        vec![
+            class("kubernetes.io/no-provisioner"),
+            claim(None),
+            claiming("c"),
+            named_node("n"),
+            volume_on("m"),
+        ],
+        Err(&helpless("node(s) didn't find available persistent volumes to bind")),
+    );
+}
+
+#[test]
+fn a_volume_that_waits_for_the_pod_is_promised_before_the_pod_is_bound() {
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "slow"},
+        "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"});
+    let mut world = World::with(vec![
+        class,
+        claim(None),
+        claiming("c"),
+        named_node("m"),
+        named_node("n"),
+        volume_on("n"),
+    ]);
+    let plan = crate::plan(&world.view, &task(), world.now);
+    assert!(matches!(plan.actions().next(), Some(Action::Patch { key, .. }) if key.name == "v"), "{plan:?}");
+    world.settle(|_| {});
+    // The first look was not carried out; the tasks that the objects woke have done it all.
+    let pod: Pod = world.get(&Key::new("default", "p")).unwrap();
+    assert_eq!(pod.spec.unwrap().node_name.as_deref(), Some("n"));
+}
+
+#[test]
+fn pods_keep_near_and_far_from_others() {
+    let rule = |kind: &str, app: &str| {
+        json!({kind: {"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"labelSelector": {"matchLabels": {"app": app}}, "topologyKey": "kubernetes.io/hostname"}]}})
+    };
+    let ruled = |rule: Value| with(pod("p", json!({"app": "p"})), |pod| pod["spec"]["affinity"] = rule);
+    let other = |rule: Option<Value>| {
+        with(pod("other", json!({"app": "web"})), |pod| {
+            pod["spec"]["nodeName"] = "n".into();
+            pod["spec"]["affinity"] = rule.unwrap_or_default();
+        })
+    };
+    let nodes = || vec![named_node("m"), named_node("n")];
+    check([nodes(), vec![other(None), ruled(rule("podAffinity", "web"))]].concat(), Ok("n"));
+    check([nodes(), vec![other(None), ruled(rule("podAntiAffinity", "web"))]].concat(), Ok("m"));
+    check(
+        vec![named_node("n"), other(None), ruled(rule("podAntiAffinity", "web"))],
+        Err(&crowded("node(s) didn't match pod anti-affinity rules")),
+    );
+    check(
+        vec![named_node("n"), other(None), ruled(rule("podAffinity", "db"))],
+        Err(&helpless("node(s) didn't match pod affinity rules")),
+    );
+    // The first of a kind that seeks its own.
+    check(vec![named_node("n"), ruled(rule("podAffinity", "p"))], Ok("n"));
+    let hermit = other(Some(rule("podAntiAffinity", "p")));
+    check(
+        vec![named_node("n"), hermit, ruled(json!({}))],
+        Err(&crowded("node(s) didn't satisfy existing pods anti-affinity rules")),
+    );
+}
+
+#[test]
+fn pods_go_where_they_would_rather_be() {
+    let liking = |pod: &mut Value| {
+        pod["spec"]["affinity"] = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 5, "preference": {"matchExpressions": [{"key": "disk", "operator": "Exists"}]}}]}})
+    };
+    let fast = with(node("z"), |node| node["metadata"]["labels"] = json!({"disk": "ssd"}));
+    check(vec![node("a"), fast, with(pod("p", json!({})), liking)], Ok("z"));
+    let shy = with(node("a"), |node| {
+        node["spec"] = json!({"taints": [{"key": "gpu", "effect": "PreferNoSchedule"}]})
+    });
+    check(vec![shy, node("b"), pod("p", json!({}))], Ok("b"));
+}

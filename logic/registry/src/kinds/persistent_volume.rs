@@ -33,7 +33,10 @@ pub const KIND: Kind = Kind {
     ],
     cells: print,
     default,
-    prepare_create: |volume| walk::put(volume, "status", json!({"phase": "Pending"})),
+    prepare_create: |volume| {
+        walk::put(volume, "status", json!({"phase": "Pending"}));
+        storage::protect(volume, "kubernetes.io/pv-protection");
+    },
     prepare_update: |new, old| {
         metadata::carry(new, old);
         strategy::keep(new, old, "status");

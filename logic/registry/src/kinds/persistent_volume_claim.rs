@@ -40,7 +40,10 @@ pub const KIND: Kind = Kind {
             default_to(spec, "volumeMode", "Filesystem");
         }
     },
-    prepare_create: |claim| walk::put(claim, "status", json!({"phase": "Pending"})),
+    prepare_create: |claim| {
+        walk::put(claim, "status", json!({"phase": "Pending"}));
+        storage::protect(claim, "kubernetes.io/pvc-protection");
+    },
     prepare_update: |new, old| {
         metadata::carry(new, old);
         strategy::keep(new, old, "status");
@@ -95,6 +98,10 @@ fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
     }
     if text(&old["spec"]["volumeName"]).is_empty() {
         walk::put(&mut after, "volumeName", Value::Null);
+    }
+    // A claim of before there was a default class may still get it.
+    if old["spec"]["storageClassName"].is_null() {
+        walk::put(&mut after, "storageClassName", Value::Null);
     }
     if after != old["spec"] {
         let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
