@@ -15,13 +15,17 @@ mod attach;
 mod bridge;
 mod config;
 mod error;
+mod hold;
 mod lease_file;
 mod leases;
 mod links;
 pub mod netns;
+mod node_links;
 mod pod_network;
 mod sysctl;
 
 pub use config::NetworkConfig;
 pub use error::NetworkError;
+pub use hold::hold;
+pub use node_links::{Follower, NodeLink, NodeLinks};
 pub use pod_network::{PodIp, PodNetwork};

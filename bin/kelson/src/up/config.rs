@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use kelson_machinery::names;
 use kelson_model::Cidr;
+use kelson_plans::load_balancer::Pool;
 
 use crate::exit::Usage;
 
@@ -60,6 +61,9 @@ pub struct Flags {
     /// resolv.conf naming the resolvers that outside names are forwarded to
     #[arg(long, default_value = "/etc/resolv.conf")]
     resolv_conf: PathBuf,
+    /// Range that Services of type LoadBalancer get addresses from; may be repeated [default: none, they stay pending]
+    #[arg(long)]
+    load_balancer_cidr: Vec<String>,
 }
 
 /// What `kelson up` runs with.
@@ -80,6 +84,8 @@ pub struct Config {
     pub token_auth_file: Option<PathBuf>,
     pub insecure_registries: Vec<String>,
     pub resolv_conf: PathBuf,
+    /// Where balancer addresses come from, in order of preference; none, and there is no balancer.
+    pub load_balancer_ranges: Vec<Cidr>,
 }
 
 impl Config {
@@ -87,13 +93,19 @@ impl Config {
     pub fn gateway(&self) -> IpAddr {
         nth(self.pod_cidr, 1)
     }
+
+    /// The balancer ranges as the controllers take them.
+    pub fn load_balancer_pools(&self) -> Vec<Pool> {
+        let pools = self.load_balancer_ranges.iter().map(|range| range.to_string().parse());
+        pools.collect::<Result<_, _>>().expect("every range was read as a pool before")
+    }
 }
 
 /// Reads the flags; `default_node_ip` is the address the host would be known by, if it has one.
 pub fn parse(flags: Flags, host_name: &str, default_node_ip: Option<IpAddr>) -> Result<Config, Usage> {
     let pod_cidr = range("--cluster-cidr", &flags.cluster_cidr, 8..=28)?;
     let service_cidr = range("--service-cidr", &flags.service_cidr, 8..=28)?;
-    if pod_cidr.contains(service_cidr.address) || service_cidr.contains(pod_cidr.address) {
+    if overlap(pod_cidr, service_cidr) {
         return Err(usage(
             "--service-cidr",
             format!("{service_cidr} overlaps --cluster-cidr {pod_cidr}; give them ranges of their own"),
@@ -109,6 +121,8 @@ pub fn parse(flags: Flags, host_name: &str, default_node_ip: Option<IpAddr>) -> 
     // Without a node there is no bridge, so its address is nobody's.
     let reachable = flags.bind_address.or(own_ip).or((!flags.disable_agent).then_some(gateway));
     check_node_ip(node_ip, service_cidr, flags.node_ip.is_some())?;
+    let others = [("--cluster-cidr", pod_cidr), ("--service-cidr", service_cidr)];
+    let load_balancer_ranges = balancer_ranges(&flags.load_balancer_cidr, &others, node_ip)?;
     let kubeconfig = flags.write_kubeconfig.unwrap_or_else(|| flags.data_dir.join("kubeconfig"));
     Ok(Config {
         cluster_dns: cluster_dns(flags.cluster_dns, service_cidr)?,
@@ -120,6 +134,7 @@ pub fn parse(flags: Flags, host_name: &str, default_node_ip: Option<IpAddr>) -> 
         token_auth_file: flags.token_auth_file,
         insecure_registries: flags.insecure_registry,
         resolv_conf: flags.resolv_conf,
+        load_balancer_ranges,
         data_dir: flags.data_dir,
         pod_cidr,
         service_cidr,
@@ -143,6 +158,33 @@ fn range(flag: &str, text: &str, prefixes: std::ops::RangeInclusive<u8>) -> Resu
         ));
     }
     Ok(cidr)
+}
+
+/// Ranges nobody else uses: the node routes all of each to itself.
+fn balancer_ranges(texts: &[String], others: &[(&str, Cidr)], node_ip: IpAddr) -> Result<Vec<Cidr>, Usage> {
+    const FLAG: &str = "--load-balancer-cidr";
+    let mut ranges: Vec<Cidr> = Vec::new();
+    for text in texts {
+        let range = range(FLAG, text, 8..=32)?;
+        let pool: Result<Pool, _> = range.to_string().parse();
+        pool.map_err(|why| usage(FLAG, format!("{range} {why}")))?;
+        let used = others.iter().copied().chain(ranges.iter().map(|range| ("another", *range)));
+        if let Some((whose, other)) = used.into_iter().find(|(_, other)| overlap(range, *other)) {
+            return Err(usage(FLAG, format!("{range} overlaps {whose} {other}; give it a range of its own")));
+        }
+        if range.contains(node_ip) {
+            return Err(usage(
+                FLAG,
+                format!("{range} holds the node's address {node_ip}; pass a range that no machine uses"),
+            ));
+        }
+        ranges.push(range);
+    }
+    Ok(ranges)
+}
+
+fn overlap(one: Cidr, other: Cidr) -> bool {
+    one.contains(other.address) || other.contains(one.address)
 }
 
 fn cluster_dns(given: Option<IpAddr>, service_cidr: Cidr) -> Result<IpAddr, Usage> {

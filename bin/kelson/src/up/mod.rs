@@ -10,6 +10,7 @@ mod host;
 mod listeners;
 pub mod lock;
 mod node;
+mod outside;
 mod report;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ async fn up(config: Config, mut report: Report) -> anyhow::Result<()> {
     let client = |name: &str| kube::Client::new(api.local(User::component(name)), "default");
     let controllers = kelson_cluster::ControllerConfig {
         root_ca: Some(api.pki().authority.certificate.clone()),
+        load_balancer_pools: config.load_balancer_pools(),
         ..Default::default()
     };
     tasks.spawn(kelson_cluster::run_controllers(

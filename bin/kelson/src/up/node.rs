@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::cluster_dns;
 use super::config::Config;
+use super::outside;
 use super::report::Report;
 
 /// How long the node may take until it is ready before the start is given up.
@@ -33,7 +34,10 @@ pub struct Node {
 /// Makes the pod bridge, or adopts the one that is there; both ranges are held on it from now on.
 pub async fn network(config: &Config) -> anyhow::Result<()> {
     let settings = NetworkConfig::new(&config.data_dir, config.pod_cidr, config.service_cidr);
-    PodNetwork::open(settings).await.map(drop).context("making the pod network")
+    let bridge = settings.bridge.clone();
+    PodNetwork::open(settings).await.map(drop).context("making the pod network")?;
+    let held = kelson_network::hold(&bridge, &config.load_balancer_ranges).await;
+    held.context("--load-balancer-cidr: routing the range")
 }
 
 impl Node {
@@ -46,7 +50,10 @@ impl Node {
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<Self> {
         let snapshots = kelson_cluster::snapshots(client("system:kube-proxy"), shutdown.clone());
-        let programmed = start_proxy(config, snapshots.clone(), shutdown, tasks);
+        let links = outside::follow(shutdown, tasks).await?;
+        let views = outside::node_views(config, links.clone(), tasks);
+        let programmed = start_proxy(snapshots.clone(), views, shutdown, tasks);
+        outside::start_balancer(config, snapshots.clone(), links, shutdown, tasks)?;
         cluster_dns::publish(client("system:kelson-dns"), config).await?;
         let dns = start_dns(config, snapshots, shutdown, tasks).await?;
         let as_node = client(&format!("system:node:{}", config.node_name));
@@ -92,24 +99,16 @@ fn is_ready(node: &core::Node) -> bool {
 }
 
 fn start_proxy(
-    config: &Config,
     snapshots: watch::Receiver<Arc<kelson_model::Snapshot>>,
+    node: watch::Receiver<NodeView>,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<u64> {
-    let view = NodeView {
-        name: config.node_name.as_str().into(),
-        addresses: vec![config.node_ip],
-        zone: None,
-        service_cidrs: vec![config.service_cidr],
-        pod_cidrs: vec![config.pod_cidr],
-    };
     let (acknowledged, programmed) = watch::channel(0);
     let settings = kelson_proxy::Config::default();
     let shutdown = shutdown.clone();
     tasks.spawn(async move {
-        let (_node, view) = watch::channel(view);
-        kelson_proxy::run(settings, snapshots, view, acknowledged, Arc::default(), shutdown).await;
+        kelson_proxy::run(settings, snapshots, node, acknowledged, Arc::default(), shutdown).await;
     });
     programmed
 }

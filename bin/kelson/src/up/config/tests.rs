@@ -41,6 +41,30 @@ fn cluster_dns_follows_the_service_range() {
     assert_eq!(config("--service-cidr 10.224.0.0/16").unwrap().cluster_dns.to_string(), "10.224.0.10");
 }
 
+#[test]
+fn balancer_ranges_are_off_unless_given() {
+    assert!(config("").unwrap().load_balancer_ranges.is_empty());
+    let given = config("--load-balancer-cidr 10.10.0.1/26 --load-balancer-cidr 192.0.2.240/28").unwrap();
+    let pools: Vec<String> = given.load_balancer_pools().iter().map(ToString::to_string).collect();
+    assert_eq!(pools, ["10.10.0.0/26", "192.0.2.240/28"]);
+    assert!(config("--load-balancer-cidr 10.10.0.5/32").is_ok());
+}
+
+#[test]
+fn balancer_ranges_are_nobody_elses() {
+    let check = |value: &str, expected: &str| check(&format!("--load-balancer-cidr {value}"), expected);
+    check("10.10.0.0", "--load-balancer-cidr: \"10.10.0.0\" is not an IPv4 range; pass one like");
+    check("fd00::/120", "--load-balancer-cidr: \"fd00::/120\" is not an IPv4 range");
+    check("127.0.0.0/24", "--load-balancer-cidr: 127.0.0.0/24 holds addresses that clients cannot reach");
+    check("10.244.9.0/24", "--load-balancer-cidr: 10.244.9.0/24 overlaps --cluster-cidr 10.244.0.0/16");
+    check("10.96.0.0/12", "--load-balancer-cidr: 10.96.0.0/12 overlaps --service-cidr 10.96.0.0/16");
+    check(
+        "10.10.0.0/26 --load-balancer-cidr 10.10.0.0/24",
+        "--load-balancer-cidr: 10.10.0.0/24 overlaps another 10.10.0.0/26; give it a range of its own",
+    );
+    check("192.0.2.0/24", "--load-balancer-cidr: 192.0.2.0/24 holds the node's address 192.0.2.7");
+}
+
 /// A line of flags must be refused in words that name the flag and a remedy.
 fn check(line: &str, expected: &str) {
     let said = config(line).expect_err(line);

@@ -1,0 +1,88 @@
+//! The node as others reach it: NodePorts on every address it has, balancer addresses answered for on its links.
+//!
+//! The kernel is asked once and followed from then on, so an address that comes later is served, and a link too.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use kelson_lb::LoadBalancer;
+use kelson_model::{NodeView, Snapshot};
+use kelson_network::{Follower, NetworkConfig, NodeLinks};
+use kelson_process::Shutdown;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::config::Config;
+
+/// Follows the node's links and addresses.
+pub async fn follow(
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<watch::Receiver<Arc<NodeLinks>>> {
+    let (follower, links) = Follower::start().await.context("listing this node's links")?;
+    let shutdown = shutdown.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = follower.run() => {}
+        }
+    });
+    Ok(links)
+}
+
+/// What the data plane is told of the node, now and whenever its addresses change.
+pub fn node_views(
+    config: &Config,
+    mut links: watch::Receiver<Arc<NodeLinks>>,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<NodeView> {
+    let mut view = node_view(config);
+    let node_ip = config.node_ip;
+    view.addresses = addresses(node_ip, &links.borrow_and_update());
+    let (views, receiver) = watch::channel(view);
+    tasks.spawn(async move {
+        while links.changed().await.is_ok() {
+            let now = addresses(node_ip, &links.borrow_and_update());
+            views.send_if_modified(|view| std::mem::replace(&mut view.addresses, now.clone()) != now);
+        }
+    });
+    receiver
+}
+
+/// Answers for balancer addresses, if there is a range of them.
+pub fn start_balancer(
+    config: &Config,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    links: watch::Receiver<Arc<NodeLinks>>,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    if config.load_balancer_ranges.is_empty() {
+        return Ok(());
+    }
+    let bridge = NetworkConfig::new(&config.data_dir, config.pod_cidr, config.service_cidr).bridge;
+    let settings =
+        kelson_lb::Config { ranges: config.load_balancer_ranges.clone(), silent_links: vec![bridge] };
+    let balancer = LoadBalancer::open(settings).context("starting the load balancer")?;
+    tasks.spawn(balancer.run(snapshots, links, shutdown.clone()));
+    Ok(())
+}
+
+/// Addresses of balancers are guarded like ClusterIPs: what no Service claims in their ranges is refused.
+fn node_view(config: &Config) -> NodeView {
+    let guarded = std::iter::once(config.service_cidr).chain(config.load_balancer_ranges.iter().copied());
+    NodeView {
+        name: config.node_name.as_str().into(),
+        addresses: Vec::new(),
+        zone: None,
+        service_cidrs: guarded.collect(),
+        pod_cidrs: vec![config.pod_cidr],
+    }
+}
+
+fn addresses(node_ip: IpAddr, links: &NodeLinks) -> Vec<IpAddr> {
+    let all: BTreeSet<IpAddr> = links.addresses.iter().copied().chain([node_ip]).collect();
+    all.into_iter().collect()
+}
