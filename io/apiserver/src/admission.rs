@@ -2,10 +2,16 @@
 //!
 //! Reads the namespace, never changes it.
 
-use kelson_machinery::meta;
+mod accounts;
+pub(crate) mod node;
+
 use kelson_machinery::status::{GroupName, Status};
+use kelson_machinery::{Object, meta};
 use kelson_registry::Kind;
 
+pub(crate) use accounts::{INJECTED_SECONDS, secret_text};
+
+use crate::escalation;
 use crate::objects;
 use crate::state::Call;
 
@@ -41,6 +47,16 @@ pub(crate) async fn namespace_accepts(call: &Call, name: &str) -> Result<(), Sta
     let cause = format!("namespace {namespace} is being terminated");
     let status = Status::forbidden(&objects::resource(call.kind), name, &why);
     Err(status.cause("NamespaceTerminating", &cause, "metadata.namespace"))
+}
+
+/// Gives a new object, named already, what depends on others; refuses one its user may not make.
+pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Status> {
+    node::may_create(call, object)?;
+    match (call.kind.group, call.kind.plural) {
+        ("", "pods") => accounts::complete_pod(call, object).await,
+        ("", "secrets") => accounts::complete_secret(call, object).await,
+        _ => escalation::check(call, object, None),
+    }
 }
 
 /// Some namespaces stay.

@@ -1,11 +1,15 @@
-//! Who is asking: a client certificate of our authority, a static token, or nobody (`system:anonymous`).
+//! Who is asking: a client certificate of our authority, a token of a ServiceAccount or of a file, or nobody
+//! (`system:anonymous`).
 //!
 //! A presented credential that is not good is refused, never taken for anonymous. Tokens are compared in constant time.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::accounts::{Accounts, Bearer};
 
 /// The group of everyone who showed a good credential.
 pub const AUTHENTICATED: &str = "system:authenticated";
@@ -24,15 +28,17 @@ pub struct User {
     pub name: String,
     /// The groups, `system:authenticated` among them unless anonymous.
     pub groups: Vec<String>,
-    /// The unique id a token file names; empty otherwise.
+    /// The unique id a token file names, or a ServiceAccount has; empty otherwise.
     pub uid: String,
+    /// What else the credential said, for example the pod a token is bound to.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
     /// An authenticated user of these groups.
     pub fn new(name: impl Into<String>, groups: &[&str]) -> Self {
         let groups = groups.iter().map(|group| (*group).to_string()).collect();
-        Self { name: name.into(), groups, uid: String::new() }.authenticated()
+        Self { name: name.into(), groups, uid: String::new(), extra: BTreeMap::new() }.authenticated()
     }
 
     /// A component of this process, by its upstream user name, for example `system:kube-controller-manager`.
@@ -42,7 +48,8 @@ impl User {
 
     /// Whoever showed no credential.
     pub fn anonymous() -> Self {
-        Self { name: "system:anonymous".into(), groups: vec![UNAUTHENTICATED.into()], uid: String::new() }
+        let (name, groups) = ("system:anonymous".into(), vec![UNAUTHENTICATED.into()]);
+        Self { name, groups, uid: String::new(), extra: BTreeMap::new() }
     }
 
     /// Whether the user is in this group.
@@ -55,6 +62,50 @@ impl User {
             self.groups.push(AUTHENTICATED.into());
         }
         self
+    }
+}
+
+/// Everybody who shows a token: those of the file, and ServiceAccounts.
+pub(crate) struct Bearers {
+    pub tokens: Tokens,
+    pub accounts: Accounts,
+}
+
+/// What a token turned out to be.
+pub(crate) enum Credential {
+    /// Somebody's.
+    Good(Bearer),
+    /// One of ours that is no longer good, and why.
+    Bad(String),
+    /// None of ours.
+    Unknown,
+}
+
+impl Bearers {
+    /// Whose a token is, if it is for one of these audiences.
+    pub async fn judge(&self, token: &str, audiences: &[String]) -> Credential {
+        if let Some(user) = self.tokens.user(token) {
+            let own = self.accounts.audiences();
+            let meant = audiences.iter().filter(|audience| own.contains(audience)).cloned().collect();
+            return Credential::Good(Bearer { user: user.clone(), audiences: meant });
+        }
+        match self.accounts.judge(token, audiences).await {
+            Some(Ok(bearer)) => Credential::Good(bearer),
+            Some(Err(why)) => Credential::Bad(why),
+            None => Credential::Unknown,
+        }
+    }
+
+    /// The user of a token for this server.
+    pub async fn user(&self, token: &str) -> Option<User> {
+        match self.judge(token, &self.accounts.audiences()).await {
+            Credential::Good(bearer) => Some(bearer.user),
+            Credential::Bad(why) => {
+                tracing::debug!(why, "a token was refused");
+                None
+            }
+            Credential::Unknown => None,
+        }
     }
 }
 

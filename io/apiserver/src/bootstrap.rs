@@ -3,6 +3,8 @@
 //! Goes through the same verbs as clients' writes. Repeated while serving, so what is deleted comes back; never undoes
 //! what a user edited in the Service (A11.1).
 
+pub(crate) mod roles;
+
 use std::sync::Arc;
 
 use kelson_machinery::Object;
@@ -29,6 +31,9 @@ pub(crate) async fn ensure(core: &Arc<Core>) -> Result<(), Status> {
     for name in NAMESPACES {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         create(core, "namespaces", "", name, object).await?;
+        // Pods need it, and the controller that makes it elsewhere may come after the first of them.
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
+        create(core, "serviceaccounts", name, "default", account).await?;
     }
     create(core, "services", "default", "kubernetes", service(core)).await?;
     create(core, "storageclasses", "", STORAGE_CLASS, storage_class()).await?;
@@ -46,18 +51,18 @@ pub(crate) fn is_reachable(core: &Core) -> bool {
 }
 
 fn call(core: &Arc<Core>, plural: &str, namespace: &str, name: &str) -> Result<Call, Status> {
-    let (group, version) = if plural == "endpointslices" { ("discovery.k8s.io", "v1") } else { ("", "v1") };
-    let resolved = kelson_registry::resolve(group, version, plural).ok_or_else(Status::no_such_resource)?;
+    let mut kinds = kelson_registry::kinds().iter();
+    let kind = *kinds.find(|kind| kind.plural == plural).ok_or_else(Status::no_such_resource)?;
     let path = ResourcePath {
-        group: group.into(),
-        version: version.into(),
+        group: kind.group.into(),
+        version: kind.version.into(),
         namespace: Some(namespace).filter(|namespace| !namespace.is_empty()).map(str::to_owned),
         plural: plural.into(),
         name: Some(name.into()),
         ..ResourcePath::default()
     };
     let user = User::component("system:apiserver");
-    Ok(Call::new(core.clone(), user, resolved, path, Query::default(), Accept::default()))
+    Ok(Call::new(core.clone(), user, (kind, None), path, Query::default(), Accept::default()))
 }
 
 /// Creates an object unless it exists.

@@ -14,15 +14,18 @@ use kelson_registry::{Kind, OlderVersion, Subresource};
 
 use crate::authn::User;
 use crate::body;
+use crate::bootstrap;
 use crate::health;
 use crate::impersonation;
 use crate::metrics::Asked;
 use crate::negotiate::{Accept, Shape};
+use crate::objects;
 use crate::openapi;
 use crate::request::{Query, ResourcePath, Verb, query};
 use crate::response::{self, Reply};
+use crate::reviews;
 use crate::state::{Call, Core};
-use crate::subresources::{binding, eviction, finalize, node, scale};
+use crate::subresources::{binding, eviction, finalize, node, scale, token};
 use crate::verbs::update::Mode;
 use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
 
@@ -37,7 +40,10 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request) -> Response<Body> 
     let Some(user) = request.extensions().get::<User>().cloned() else {
         return response::failure(&Status::unauthorized());
     };
-    let user = match impersonation::acting(&*core.authorizer, user, request.headers()) {
+    if let Err(error) = core.rights.refresh().await {
+        return response::failure(&objects::store_failure(error));
+    }
+    let user = match impersonation::acting(&core.rights, user, request.headers()) {
         Ok(user) => user,
         Err(status) => return response::failure(&status),
     };
@@ -63,9 +69,7 @@ fn plain(core: &Core, user: &User, request: &Request) -> Reply {
     let (path, query) = (request.uri().path(), query(request.uri()));
     let verb = request.method().as_str().to_ascii_lowercase();
     let attempt = Attempt { user: &user.name, verb: &verb, path, ..Attempt::default() };
-    if !core.authorizer.allows(user, &attempt) {
-        return Err(Status::not_allowed(&attempt));
-    }
+    core.rights.check(user, &attempt)?;
     if !matches!(verb.as_str(), "get" | "head") {
         return Err(Status::method_not_allowed());
     }
@@ -83,6 +87,8 @@ fn plain(core: &Core, user: &User, request: &Request) -> Reply {
     Ok(match path.trim_end_matches('/') {
         "/version" => health::version(),
         "/metrics" => metrics(core),
+        "/openid/v1/jwks" => keys(core),
+        "/.well-known/openid-configuration" => issuer(core),
         "" => root(core),
         _ => response::no_such_path(),
     })
@@ -99,9 +105,22 @@ fn metrics(core: &Core) -> Response<Body> {
     )
 }
 
+/// The keys that tokens of ServiceAccounts are signed with.
+fn keys(core: &Core) -> Response<Body> {
+    let body = response::to_bytes(&core.bearers.accounts.keys());
+    response::with_type(StatusCode::OK, "application/jwk-set+json", Body::from(body))
+}
+
+/// Where those keys are found.
+fn issuer(core: &Core) -> Response<Body> {
+    let address = std::net::SocketAddr::new(core.config.advertise, core.config.listen.port()).to_string();
+    response::object(StatusCode::OK, Default::default(), &core.bearers.accounts.configuration(&address))
+}
+
 fn root(core: &Core) -> Response<Body> {
     let mut paths: Vec<&str> = core.discovery.paths().collect();
-    paths.extend(["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]);
+    paths.extend(["/.well-known/openid-configuration", "/healthz", "/livez", "/metrics", "/openapi/v2"]);
+    paths.extend(["/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"]);
     paths.sort_unstable();
     response::object(StatusCode::OK, Default::default(), &serde_json::json!({ "paths": paths }))
 }
@@ -123,9 +142,9 @@ async fn resource(core: Arc<Core>, user: User, path: ResourcePath, request: Requ
         name: path.name.as_deref().unwrap_or_default(),
         path: request.uri().path(),
     };
-    let answer = match core.authorizer.allows(&user, &attempt) {
-        false => response::failure(&Status::not_allowed(&attempt)),
-        true => match resolved {
+    let answer = match core.rights.check(&user, &attempt) {
+        Err(status) => response::failure(&status),
+        Ok(()) => match resolved {
             None => response::no_such_path(),
             Some(resolved) => admitted(&core, user, verb, resolved, path, query, request).await,
         },
@@ -210,7 +229,11 @@ async fn perform(call: &Call, verb: Verb, request: Request) -> Reply {
         return Err(Status::method_not_allowed());
     }
     warn_of_age(call);
-    let Some(below) = below else { return whole(call, verb, request).await };
+    let Some(below) = below else {
+        let answer = whole(call, verb, request).await?;
+        bootstrap::roles::after(call, verb.reads()).await;
+        return Ok(answer);
+    };
     if !below.verbs().contains(&verb.as_str()) {
         return Err(Status::method_not_allowed());
     }
@@ -242,6 +265,7 @@ async fn whole(call: &Call, verb: Verb, request: Request) -> Reply {
     let bytes = body::read(body, &call.core.config.limits).await?;
     match verb {
         Verb::Create if call.path.name.is_some() => Err(Status::method_not_allowed()),
+        Verb::Create if reviews::is_review(call.kind) => reviews::create(call, &parts.headers, &bytes).await,
         Verb::Create => create::create(call, &parts.headers, &bytes).await,
         Verb::Update if call.path.name.is_none() => Err(Status::method_not_allowed()),
         Verb::Update => update::update(call, &parts.headers, &bytes, Mode::Main).await,
@@ -274,6 +298,7 @@ async fn part(call: &Call, below: Subresource, verb: Verb, request: Request) -> 
         (Subresource::Scale, Verb::Patch) => scale::patch(call, &parts.headers, &bytes).await,
         (Subresource::Binding, Verb::Create) => binding::bind(call, &parts.headers, &bytes).await,
         (Subresource::Eviction, Verb::Create) => eviction::evict(call, &parts.headers, &bytes).await,
+        (Subresource::Token, Verb::Create) => token::create(call, &parts.headers, &bytes).await,
         (Subresource::Finalize, Verb::Update) => finalize::finalize(call, &parts.headers, &bytes).await,
         _ => Err(Status::no_such_resource()),
     }

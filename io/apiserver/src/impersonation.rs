@@ -6,13 +6,13 @@ use axum::http::HeaderMap;
 use kelson_machinery::status::{Attempt, Status};
 
 use crate::authn::User;
-use crate::authz::Authorizer;
+use crate::authz::Rights;
 
 /// Groups one request may name.
 const GROUPS_MAX: usize = 64;
 
 /// The user a request acts as.
-pub(crate) fn acting(authorizer: &dyn Authorizer, user: User, headers: &HeaderMap) -> Result<User, Status> {
+pub(crate) fn acting(rights: &Rights, user: User, headers: &HeaderMap) -> Result<User, Status> {
     let values = |name: &str| -> Vec<&str> {
         headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
     };
@@ -26,15 +26,21 @@ pub(crate) fn acting(authorizer: &dyn Authorizer, user: User, headers: &HeaderMa
             false => Ok(user),
         };
     };
-    let subjects = [("users", *name)].into_iter().chain(groups.iter().map(|group| ("groups", *group)));
-    for (resource, name) in subjects.take(GROUPS_MAX + 1) {
-        let attempt = Attempt { user: &user.name, verb: "impersonate", resource, name, ..Attempt::default() };
-        if !authorizer.allows(&user, &attempt) {
-            return Err(Status::not_allowed(&attempt));
+    let account = kelson_rbac::split_account_name(name);
+    let first = match account {
+        Some((namespace, name)) => {
+            Attempt { resource: "serviceaccounts", namespace, name, ..Attempt::default() }
         }
+        None => Attempt { resource: "users", name, ..Attempt::default() },
+    };
+    let groups = &groups[..groups.len().min(GROUPS_MAX)];
+    let named = groups.iter().map(|name| Attempt { resource: "groups", name, ..Attempt::default() });
+    for attempt in std::iter::once(first).chain(named) {
+        rights.check(&user, &Attempt { user: &user.name, verb: "impersonate", ..attempt })?;
     }
-    match *name {
-        "system:anonymous" => Ok(User::anonymous()),
-        name => Ok(User::new(name, &groups[..groups.len().min(GROUPS_MAX)])),
-    }
+    Ok(match (*name, account) {
+        ("system:anonymous", _) => User::anonymous(),
+        (_, Some((namespace, name))) if groups.is_empty() => crate::accounts::user(namespace, name, ""),
+        (name, _) => User::new(name, groups),
+    })
 }

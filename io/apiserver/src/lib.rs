@@ -4,15 +4,17 @@
 //! may they) to a verb or subresource, which asks the registry what the kind's rules are and the store for the rest.
 //! Generic over the registry's kinds: a new kind needs nothing here. Never panics on a request.
 
+mod accounts;
 mod admission;
 mod allocation;
 pub mod authn;
-pub mod authz;
+mod authz;
 mod body;
 mod bootstrap;
 pub mod config;
 mod discovery;
 mod dispatch;
+mod escalation;
 mod health;
 mod history;
 mod impersonation;
@@ -26,6 +28,7 @@ mod protobuf;
 mod render;
 mod request;
 mod response;
+mod reviews;
 mod selection;
 mod server;
 mod state;
@@ -61,6 +64,12 @@ pub enum Error {
     /// The token file was not taken.
     #[error("could not use --token-auth-file")]
     Tokens(#[source] authn::Error),
+    /// ServiceAccounts cannot be given tokens.
+    #[error("could not use pki/sa.key; remove it to have a new one made, which ends all tokens")]
+    AccountKey(#[source] AccountKeyError),
+    /// The roles could not be read.
+    #[error("could not read the stored roles")]
+    Roles(#[source] kelson_store::StoreError),
     /// The Service range is none.
     #[error("--service-cidr {given} is not usable: {detail}")]
     ServiceCidr {
@@ -79,6 +88,7 @@ pub enum Error {
     Bootstrap(#[source] Status),
 }
 
+pub use accounts::Error as AccountKeyError;
 pub use tls::Error as TlsError;
 
 /// The API server.
@@ -98,10 +108,21 @@ impl ApiServer {
         let tls = tls::Tls::new(&pki).map_err(Error::Tls)?;
         let address = std::net::SocketAddr::new(config.advertise, config.listen.port()).to_string();
         let limits = config.limits.clone();
+        let bearers = Arc::new(authn::Bearers {
+            tokens: tokens.unwrap_or_default(),
+            accounts: accounts::Accounts::new(
+                &pki.service_account_key,
+                &config.cluster_domain,
+                store.clone(),
+            )
+            .map_err(Error::AccountKey)?,
+        });
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
         let core = Arc::new(Core {
+            rights: authz::Rights::open(store.clone()).await.map_err(Error::Roles)?,
+            bearers: bearers.clone(),
+            root_ca: pki.authority.certificate.clone(),
             store,
-            authorizer: Box::new(authz::Masters),
             ranges,
             first_service_ip,
             discovery: discovery::Discovery::new(kelson_registry::kinds(), &address),
@@ -114,11 +135,12 @@ impl ApiServer {
             config,
         });
         bootstrap::ensure(&core).await.map_err(Error::Bootstrap)?;
+        bootstrap::roles::ensure(&core).await.map_err(Error::Bootstrap)?;
         if !bootstrap::is_reachable(&core) {
             tracing::warn!(address = %core.config.advertise, "pods cannot reach the API at this address; the Service kubernetes gets no endpoints");
         }
         let router = router(&core);
-        let front = Arc::new(server::Front { router, tls, tokens: tokens.unwrap_or_default(), limits });
+        let front = Arc::new(server::Front { router, tls, bearers, limits });
         Ok(Self { core, pki, front })
     }
 

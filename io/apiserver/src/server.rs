@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use crate::authn::{self, Tokens, User};
+use crate::authn::{self, Bearers, User};
 use crate::config::Limits;
 use crate::response;
 use crate::tls::{Shown, Tls};
@@ -35,7 +35,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct Front {
     pub router: Router,
     pub tls: Tls,
-    pub tokens: Tokens,
+    pub bearers: Arc<Bearers>,
     pub limits: Limits,
 }
 
@@ -123,7 +123,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 }
 
 async fn answer(front: &Front, shown: &Shown, mut request: Request<Body>) -> Response<Body> {
-    let Ok(user) = identify(front, shown, &request) else {
+    let Ok(user) = identify(front, shown, request.headers()).await else {
         return response::failure(&Status::unauthorized());
     };
     request.extensions_mut().insert(user);
@@ -131,16 +131,15 @@ async fn answer(front: &Front, shown: &Shown, mut request: Request<Body>) -> Res
 }
 
 /// Who asks: the certificate's user, else the token's, else nobody. A credential that is not good is an error.
-fn identify(front: &Front, shown: &Shown, request: &Request<Body>) -> Result<User, ()> {
-    let header =
-        request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().map_err(drop)).transpose();
+async fn identify(front: &Front, shown: &Shown, headers: &header::HeaderMap) -> Result<User, ()> {
+    let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().map_err(drop)).transpose();
     match shown {
         Shown::User(user) => return Ok(user.clone()),
         Shown::Stranger => return Err(()),
         Shown::Nothing => {}
     }
     match authn::bearer(header?)? {
-        Some(token) => front.tokens.user(token).cloned().ok_or(()),
+        Some(token) => front.bearers.user(token).await.ok_or(()),
         None => Ok(User::anonymous()),
     }
 }

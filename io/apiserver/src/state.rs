@@ -14,8 +14,8 @@ use kelson_registry::{Kind, OlderVersion};
 use kelson_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::authn::User;
-use crate::authz::Authorizer;
+use crate::authn::{Bearers, User};
+use crate::authz::Rights;
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::metrics::Metrics;
@@ -26,7 +26,12 @@ use crate::request::{Query, ResourcePath};
 pub(crate) struct Core {
     pub config: Config,
     pub store: Arc<dyn Store>,
-    pub authorizer: Box<dyn Authorizer>,
+    /// Who may do what.
+    pub rights: Rights,
+    /// Who shows which token.
+    pub bearers: Arc<Bearers>,
+    /// The authority's certificate (PEM), for whoever must trust this server.
+    pub root_ca: String,
     pub ranges: Ranges,
     /// The first address of the Service range: that of the Service `kubernetes`.
     pub first_service_ip: std::net::IpAddr,

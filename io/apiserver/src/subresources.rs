@@ -5,3 +5,4 @@ pub(crate) mod eviction;
 pub(crate) mod finalize;
 pub(crate) mod node;
 pub(crate) mod scale;
+pub(crate) mod token;

@@ -23,6 +23,7 @@ mod pod;
 mod pod_disruption_budget;
 mod priority_class;
 mod replica_set;
+mod reviews;
 mod role;
 mod role_binding;
 mod secret;
@@ -65,6 +66,12 @@ pub const ALL: &[&Kind] = &[
     &cluster_role::KIND,
     &role_binding::KIND,
     &role::KIND,
+    &reviews::SELF,
+    &reviews::TOKEN,
+    &reviews::LOCAL_ACCESS,
+    &reviews::SELF_ACCESS,
+    &reviews::SELF_RULES,
+    &reviews::ACCESS,
     &priority_class::KIND,
     &storage_class::KIND,
 ];

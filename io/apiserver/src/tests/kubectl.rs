@@ -213,7 +213,9 @@ async fn workloads_and_services() {
     assert!(pods.starts_with("p     0/1   Pending   0"), "{pods}");
     let described = kubectl.ok("describe pod p").await;
     assert!(
-        described.contains("Status:           Pending") && described.contains("Events:           <none>"),
+        described.contains("Status:           Pending")
+            && described.contains("from kube-api-access-")
+            && described.contains("Events:                      <none>"),
         "{described}"
     );
     kubectl.says("delete pod p --now", "pod \"p\" deleted\n").await;

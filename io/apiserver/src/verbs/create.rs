@@ -77,6 +77,7 @@ async fn store(call: &Call, mut object: Object, dry_run: bool) -> Result<Bytes, 
     {
         meta::remove(&mut object, &["metadata", field]);
     }
+    admission::complete(call, &mut object).await?;
     (call.kind.default)(&mut object);
     meta::set_uid(&mut object, &uid());
     (call.kind.prepare_create)(&mut object);
@@ -118,7 +119,7 @@ async fn commit(call: &Call, object: Object, dry_run: bool) -> Result<Bytes, Sta
 }
 
 /// A random (version 4) UUID.
-fn uid() -> String {
+pub(crate) fn uid() -> String {
     let (high, low) = (kelson_process::random_u64(), kelson_process::random_u64());
     let high = (high & !0xf000) | 0x4000;
     let low = (low & !(0b11 << 62)) | (0b10 << 62);

@@ -179,6 +179,7 @@ pub(crate) async fn delete_object(
     for _ in 0..TRIES {
         let entry = get::entry(&call.core, call.kind, call.namespace(), name).await?;
         let old = objects::decode(&entry)?;
+        admission::node::may_touch(call, &old, "delete")?;
         check_preconditions(call, &old, options)?;
         let (new, over) = decide(call, &old, options);
         if options.is_dry_run() {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::admission;
 use crate::allocation::Claims;
+use crate::escalation;
 use crate::incoming::{self, Options};
 use crate::objects::{self, Encoded};
 use crate::render::View;
@@ -140,6 +141,8 @@ fn settle(call: &Call, mode: Mode, mut new: Object, old: &Object) -> Result<Obje
     if mode == Mode::Internal {
         return Ok(new);
     }
+    escalation::check(call, &new, Some(old))?;
+    admission::node::may_touch(call, old, "update pod status for")?;
     (call.kind.default)(&mut new);
     let errors = match mode {
         Mode::Status => {
