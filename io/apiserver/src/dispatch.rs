@@ -21,6 +21,7 @@ use crate::metrics::Asked;
 use crate::negotiate::{Accept, Shape};
 use crate::objects;
 use crate::openapi;
+use crate::ownership;
 use crate::request::{Query, ResourcePath, Verb, query};
 use crate::response::{self, Reply};
 use crate::reviews;
@@ -178,7 +179,8 @@ async fn admitted(
         }
         Err(_) => Accept::default(),
     };
-    let call = Call::new(core.clone(), user, resolved, path, query, accept);
+    let mut call = Call::new(core.clone(), user, resolved, path, query, accept);
+    call.writer = ownership::writer(&call.query, request.headers(), &call.user);
     let long = is_long(&call, verb);
     let _permit = match request.extensions().get::<Local>() {
         None if !long => match Core::permit(if verb.reads() { &core.reads } else { &core.writes }) {

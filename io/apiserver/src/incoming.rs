@@ -37,6 +37,15 @@ impl Options {
             "All" => true,
             other => return Err(invalid(FieldError::not_supported(&Path::new("dryRun"), other, ["All"]))),
         };
+        let name = query.get("fieldManager");
+        if name.len() > crate::ownership::NAME_BYTES_MAX {
+            let error = FieldError::too_long(&Path::new("fieldManager"), crate::ownership::NAME_BYTES_MAX);
+            return Err(invalid(error));
+        }
+        if name.chars().any(char::is_control) {
+            let detail = "should only contain printable characters";
+            return Err(invalid(FieldError::invalid(&Path::new("fieldManager"), name, detail)));
+        }
         let validation = match query.get("fieldValidation") {
             "Ignore" => Validation::Ignore,
             "" | "Warn" => Validation::Warn,

@@ -23,6 +23,7 @@ mod metrics;
 mod negotiate;
 mod objects;
 mod openapi;
+mod ownership;
 pub mod pki;
 mod protobuf;
 mod render;

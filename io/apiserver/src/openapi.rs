@@ -1,42 +1,66 @@
-//! `/openapi/v3`: what each group-version takes, as far as kubectl asks before it sends a manifest (spec I9, I25).
+//! `/openapi/v3`: what each group-version takes and what its types are: for `kubectl explain`, and for what kubectl asks
+//! before it sends a manifest (spec I9, I25).
 //!
-//! Built on first use from the registry. Says which requests take `fieldValidation`, so that kubectl leaves validation to
-//! us; the patches' media types are left out on purpose, so that kubectl computes them from the types it was built with.
-//! Never describes a field the registry's typed decoding does not know.
+//! Says which requests take `fieldValidation`, so that kubectl leaves validation to us; the patches' media types are left
+//! out on purpose, so that kubectl computes them from the types it was built with. The types are in [`models`].
+
+mod models;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use bytes::Bytes;
 use kelson_machinery::hash::fnv32a;
 use kelson_machinery::status::Status;
-use kelson_registry::Kind;
+use kelson_registry::{Kind, schema};
 use serde_json::{Map, Value, json};
 
 use crate::discovery::{Served, group_versions};
 use crate::negotiate::ranges;
 use crate::response::{self, Reply};
 
-/// A document and its entity tag.
+/// A document of one group-version, made when it is asked for: large, and asked for once a client and version.
 struct Document {
-    bytes: Bytes,
+    root: String,
+    served: Vec<Served>,
     tag: String,
 }
 
 impl Document {
-    fn new(value: &Value) -> Self {
-        let bytes = response::to_bytes(value);
-        let tag = format!("{:08X}{:08X}", fnv32a(&bytes), bytes.len());
-        Self { bytes, tag }
+    fn new(group: &str, version: &str, served: Vec<Served>) -> Self {
+        let root =
+            if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+        let kinds: Vec<&str> = served.iter().map(|(kind, ..)| kind.kind).collect();
+        let content = format!("{} {root} {}", env!("CARGO_PKG_VERSION"), kinds.join(" "));
+        let tag = format!("{:08X}{:08X}", fnv32a(content.as_bytes()), schema::fingerprint());
+        Self { root, served, tag }
+    }
+
+    fn value(&self) -> Value {
+        group_version(&self.root, &self.served)
     }
 }
 
 static DOCUMENTS: OnceLock<BTreeMap<String, Document>> = OnceLock::new();
 
+/// The documents by their paths.
 fn documents() -> &'static BTreeMap<String, Document> {
-    DOCUMENTS.get_or_init(|| build(kelson_registry::kinds()))
+    DOCUMENTS.get_or_init(|| {
+        let documents = group_versions(kelson_registry::kinds())
+            .into_iter()
+            .map(|((group, version), served)| Document::new(group, version, served));
+        documents.map(|document| (format!("/openapi/v3/{}", document.root), document)).collect()
+    })
+}
+
+/// What documents there are.
+fn index() -> Value {
+    let entry = |document: &Document| {
+        let url = format!("/openapi/v3/{}?hash={}", document.root, document.tag);
+        (document.root.clone(), json!({ "serverRelativeURL": url }))
+    };
+    json!({"paths": documents().values().map(entry).collect::<Map<_, _>>()})
 }
 
 /// Answers a path below `/openapi`; `None` when it is none.
@@ -45,14 +69,20 @@ pub(crate) fn answer(path: &str, accept: Option<&str>, known: Option<&str>) -> O
     if path == "/openapi/v2" {
         return Some(version_2(accept));
     }
-    let document = documents().get(path)?;
+    let document = documents().get(path);
+    if document.is_none() && path != "/openapi/v3" {
+        return None;
+    }
     if accept.is_some_and(|accept| !takes_json(accept)) {
         return Some(Err(Status::not_acceptable(&["application/json"])));
     }
+    let Some(document) = document else {
+        return Some(Ok(response::object(StatusCode::OK, Default::default(), &index())));
+    };
     let tag = format!("\"{}\"", document.tag);
     let (code, body) = match known {
         Some(known) if known.contains(&tag) => (StatusCode::NOT_MODIFIED, Body::empty()),
-        _ => (StatusCode::OK, Body::from(document.bytes.clone())),
+        _ => (StatusCode::OK, Body::from(response::to_bytes(&document.value()))),
     };
     let mut answer = response::with_type(code, "application/json", body);
     if let Ok(tag) = HeaderValue::from_str(&tag) {
@@ -98,51 +128,18 @@ fn title() -> Value {
     json!({"title": "Kubernetes", "version": "v1.37.0"})
 }
 
-fn build(kinds: &[&'static Kind]) -> BTreeMap<String, Document> {
-    let (mut documents, mut index) = (BTreeMap::new(), Map::new());
-    for ((group, version), served) in group_versions(kinds) {
-        let root =
-            if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
-        let document = Document::new(&group_version(&root, &served));
-        let url = format!("/openapi/v3/{root}?hash={}", document.tag);
-        index.insert(root.clone(), json!({ "serverRelativeURL": url }));
-        documents.insert(format!("/openapi/v3/{root}"), document);
-    }
-    documents.insert("/openapi/v3".into(), Document::new(&json!({ "paths": index })));
-    documents
-}
-
 fn group_version(root: &str, served: &[Served]) -> Value {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    let mut paths = Map::new();
     for (kind, group, version) in served {
-        let model = model_name(kind, group, version);
-        let named = json!({"group": group, "version": version, "kind": kind.kind});
+        let model = schema::model_name(group, version, kind.kind);
+        let named = models::named(group, version, kind.kind);
         let scope = if kind.namespaced { "namespaces/{namespace}/" } else { "" };
         let collection = format!("/{root}/{scope}{}", kind.plural);
         paths.insert(format!("{collection}/{{name}}"), item_path(kind, &model, &named));
         paths.insert(collection, collection_path(kind, &model, &named));
-        schemas.insert(model, schema(&named));
     }
+    let schemas = models::schemas(served);
     json!({"openapi": "3.0.0", "info": title(), "paths": paths, "components": {"schemas": schemas}})
-}
-
-/// Upstream's name of a kind's model, for example `io.k8s.api.apps.v1.Deployment`.
-fn model_name(kind: &Kind, group: &str, version: &str) -> String {
-    let package = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) };
-    format!("io.k8s.api.{package}.{version}.{}", kind.kind)
-}
-
-fn schema(named: &Value) -> Value {
-    let text = |description: &str| json!({"type": "string", "description": description});
-    json!({
-        "type": "object",
-        "properties": {
-            "apiVersion": text("APIVersion defines the versioned schema of this representation of an object."),
-            "kind": text("Kind is a string value representing the REST resource this object represents."),
-            "metadata": {"type": "object", "description": "Standard object's metadata."},
-        },
-        "x-kubernetes-group-version-kind": [named],
-    })
 }
 
 fn parameter(name: &str, place: &str, kind: &str) -> Value {

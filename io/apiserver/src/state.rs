@@ -69,6 +69,8 @@ pub(crate) struct Call {
     pub query: Query,
     pub accept: Accept,
     pub now: Timestamp,
+    /// The field manager; empty when nobody says.
+    pub writer: String,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -84,7 +86,8 @@ impl Call {
     ) -> Self {
         let (kind, older) = resolved;
         let (now, warnings) = (kelson_process::now(), Mutex::default());
-        Self { core, user, kind, older, path, query, accept, now, warnings }
+        let writer = crate::ownership::writer(&query, &Default::default(), &user);
+        Self { core, user, kind, older, path, query, accept, now, writer, warnings }
     }
 
     /// The name in the path; empty on collections.

@@ -1,6 +1,7 @@
 //! The server as clients see it: requests through the router, over an embedded store in a directory of its own.
 
 mod access;
+mod apply;
 mod client;
 mod deletion;
 mod formats;
@@ -8,6 +9,7 @@ mod kubectl;
 mod lists;
 mod nodes;
 mod patches;
+mod roles;
 mod services;
 mod transport;
 mod watches;

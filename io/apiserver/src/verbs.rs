@@ -1,5 +1,6 @@
 //! One file a verb. Reads go from the store to the client, writes through the registry into the store.
 
+pub(crate) mod apply;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod delete_collection;

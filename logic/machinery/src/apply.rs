@@ -13,6 +13,7 @@ mod owners;
 mod remove;
 mod schema;
 mod set;
+mod shown;
 mod write;
 
 pub use compare::{Comparison, compare};
@@ -23,6 +24,7 @@ pub use owners::{Identity, Operation, Owner, Owners};
 pub use remove::remove;
 pub use schema::{Field, Key, Keyed, Schema, Shape, Struct};
 pub use set::Set;
+pub use shown::shown;
 pub use write::{Conflict, Conflicts, Writer, apply, update};
 
 #[cfg(test)]

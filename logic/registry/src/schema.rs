@@ -13,7 +13,7 @@ use kelson_machinery::apply::{Field, Key, Keyed, Schema, Shape, Struct};
 
 use crate::kind::Kind;
 pub use facts::{List, is_atomic, list, map_type};
-pub use models::{Model, Property, Type, model};
+pub use models::{Model, Property, Type, fingerprint, model};
 
 /// The schema of every kind, and where each kind's own type is in it.
 struct Shapes {

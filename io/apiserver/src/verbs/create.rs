@@ -12,9 +12,11 @@ use crate::admission;
 use crate::allocation::Claims;
 use crate::incoming::{self, Options};
 use crate::objects::{self, Encoded};
+use crate::ownership;
 use crate::render::View;
 use crate::response::{self, Reply};
 use crate::state::Call;
+use crate::verbs::update::Mode;
 
 /// Names tried for one `generateName`, as upstream.
 const NAMES_TRIED: usize = 8;
@@ -30,8 +32,27 @@ pub(crate) async fn create(call: &Call, headers: &HeaderMap, body: &[u8]) -> Rep
     Ok(response::encoded(StatusCode::CREATED, view.encoding, view.bytes(&stored, true)?))
 }
 
+/// How an object came to say what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// By an ordinary write: whoever wrote owns what is new.
+    Written,
+    /// By an apply: its owners are settled.
+    Applied,
+}
+
 /// Creates a decoded object in the call's namespace; the answer is its bytes.
-pub(crate) async fn create_object(call: &Call, mut object: Object, dry_run: bool) -> Result<Bytes, Status> {
+pub(crate) async fn create_object(call: &Call, object: Object, dry_run: bool) -> Result<Bytes, Status> {
+    create_from(call, Origin::Written, object, dry_run).await
+}
+
+/// [`create_object`], where the object may know its owners already.
+pub(crate) async fn create_from(
+    call: &Call,
+    origin: Origin,
+    mut object: Object,
+    dry_run: bool,
+) -> Result<Bytes, Status> {
     place(call, &mut object)?;
     admission::namespace_accepts(call, meta::name(&object)).await?;
     if !matches!(meta::resource_version(&object), "" | "0") {
@@ -40,7 +61,7 @@ pub(crate) async fn create_object(call: &Call, mut object: Object, dry_run: bool
     }
     let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
     if !generated {
-        return store(call, object, dry_run).await;
+        return store(call, origin, object, dry_run).await;
     }
     let base = meta::generate_name(&object).to_string();
     let mut last = Status::generate_name_conflict(&objects::resource(call.kind), &base, 1);
@@ -48,7 +69,7 @@ pub(crate) async fn create_object(call: &Call, mut object: Object, dry_run: bool
         let name = names::generate_name(&base, kelson_process::random_u64());
         let mut named = object.clone();
         meta::set_name(&mut named, &name);
-        match store(call, named, dry_run).await {
+        match store(call, origin, named, dry_run).await {
             Err(status) if status.reason == kelson_machinery::Reason::AlreadyExists => {
                 last = Status::generate_name_conflict(&objects::resource(call.kind), &name, 1);
             }
@@ -71,10 +92,8 @@ pub(crate) fn place(call: &Call, object: &mut Object) -> Result<(), Status> {
 }
 
 /// Gives the object what only the server sets, checks it and commits it with its claims.
-async fn store(call: &Call, mut object: Object, dry_run: bool) -> Result<Bytes, Status> {
-    for field in
-        ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"]
-    {
+async fn store(call: &Call, origin: Origin, mut object: Object, dry_run: bool) -> Result<Bytes, Status> {
+    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         meta::remove(&mut object, &["metadata", field]);
     }
     admission::complete(call, &mut object).await?;
@@ -82,6 +101,9 @@ async fn store(call: &Call, mut object: Object, dry_run: bool) -> Result<Bytes, 
     meta::set_uid(&mut object, &uid());
     (call.kind.prepare_create)(&mut object);
     meta::set_creation_timestamp(&mut object, &time::seconds(call.now));
+    if origin == Origin::Written {
+        ownership::keep(call, Mode::Main, None, &mut object);
+    }
     let errors = (call.kind.validate)(&object);
     if !errors.is_empty() {
         return Err(Status::invalid(&objects::kind_name(call.kind), meta::name(&object), errors));

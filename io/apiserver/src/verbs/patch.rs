@@ -1,6 +1,6 @@
 //! PATCH: JSON patch, merge patch and strategic merge patch, applied to the object in the version the client speaks.
 //!
-//! Server-side apply will be one more arm of [`Form`]; until then it is 415.
+//! What is no change to an object but a statement of it (server-side apply) goes to [`super::apply`].
 
 use axum::http::{HeaderMap, StatusCode};
 use kelson_machinery::field::{FieldError, Path};
@@ -17,8 +17,13 @@ use crate::state::Call;
 use crate::verbs::update::{self, Mode};
 
 /// The media types of patches we take.
-const ACCEPTED: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+const ACCEPTED: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    APPLY,
+];
+const APPLY: &str = "application/apply-patch+yaml";
 
 /// How a patch is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +67,13 @@ impl Form {
 
 /// Answers a PATCH.
 pub(crate) async fn patch(call: &Call, headers: &HeaderMap, bytes: &[u8], mode: Mode) -> Reply {
+    if body::media_type(headers) == APPLY {
+        return super::apply::apply(call, bytes, mode).await;
+    }
     let view = View::of(call)?;
     let form = Form::of(headers)?;
     let options = Options::parse(&call.query, "PatchOptions")?;
+    refuse_force(call)?;
     let (patch, repeated) =
         incoming::parse(bytes, body::Form::Json).map_err(|why| Status::bad_request(malformed(&why)))?;
     let stored = update::change(call, mode, options.dry_run, |old| {
@@ -74,6 +83,15 @@ pub(crate) async fn patch(call: &Call, headers: &HeaderMap, bytes: &[u8], mode: 
     })
     .await?;
     Ok(response::encoded(StatusCode::OK, view.encoding, view.bytes(&stored, true)?))
+}
+
+/// Only an apply can take fields by force.
+fn refuse_force(call: &Call) -> Result<(), Status> {
+    if call.query.find("force").is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    let error = FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
+    Err(Status::invalid(&GroupName::new("meta.k8s.io", "PatchOptions"), "", vec![error]))
 }
 
 /// The parser's own words, in the sentence a patch's author reads.

@@ -15,10 +15,12 @@ use crate::allocation::Claims;
 use crate::escalation;
 use crate::incoming::{self, Options};
 use crate::objects::{self, Encoded};
+use crate::ownership;
 use crate::render::View;
 use crate::response::{self, Reply};
 use crate::state::Call;
-use crate::verbs::{create, delete, get};
+use crate::verbs::create::{self, Origin};
+use crate::verbs::{delete, get};
 
 /// How often a change is made anew because another came first.
 const TRIES: usize = 16;
@@ -80,6 +82,17 @@ pub(crate) async fn change(
     call: &Call,
     mode: Mode,
     dry_run: bool,
+    make: impl FnMut(&Object) -> Result<Object, Status>,
+) -> Result<Bytes, Status> {
+    change_from(call, mode, Origin::Written, dry_run, make).await
+}
+
+/// [`change`], where what `make` makes may know its owners already.
+pub(crate) async fn change_from(
+    call: &Call,
+    mode: Mode,
+    origin: Origin,
+    dry_run: bool,
     mut make: impl FnMut(&Object) -> Result<Object, Status>,
 ) -> Result<Bytes, Status> {
     let mut claims = Claims::new(&call.core, call.kind);
@@ -89,7 +102,7 @@ pub(crate) async fn change(
     for _ in 0..TRIES {
         let entry = get::entry(&call.core, call.kind, call.namespace(), call.name()).await?;
         let old = objects::decode(&entry)?;
-        let mut new = settle(call, mode, make(&old)?, &old)?;
+        let mut new = settle(call, mode, origin, make(&old)?, &old)?;
         let mut changes = claims.update(&mut new, &old)?;
         if new == old {
             return Ok(entry.value.clone());
@@ -135,22 +148,26 @@ fn is_over(call: &Call, object: &Object) -> bool {
 }
 
 /// Checks the versions and gives the new object what a client may not change; then the kind's own rules.
-fn settle(call: &Call, mode: Mode, mut new: Object, old: &Object) -> Result<Object, Status> {
+fn settle(call: &Call, mode: Mode, origin: Origin, mut new: Object, old: &Object) -> Result<Object, Status> {
     check_versions(call, &mut new, old)?;
     carry(&mut new, old);
     if mode == Mode::Internal {
+        ownership::carry(&mut new, old);
         return Ok(new);
     }
     escalation::check(call, &new, Some(old))?;
     admission::node::may_touch(call, old, "update pod status for")?;
     (call.kind.default)(&mut new);
+    match mode {
+        Mode::Status => (call.kind.prepare_status_update)(&mut new, old),
+        _ => (call.kind.prepare_update)(&mut new, old),
+    }
+    if origin == Origin::Written {
+        ownership::keep(call, mode, Some(old), &mut new);
+    }
     let errors = match mode {
-        Mode::Status => {
-            (call.kind.prepare_status_update)(&mut new, old);
-            (call.kind.validate_status_update)(&new, old)
-        }
+        Mode::Status => (call.kind.validate_status_update)(&new, old),
         _ => {
-            (call.kind.prepare_update)(&mut new, old);
             let mut errors = (call.kind.validate)(&new);
             errors.extend((call.kind.validate_update)(&new, old));
             errors
@@ -200,9 +217,7 @@ fn carry(new: &mut Object, old: &Object) {
     if meta::namespace(new).is_empty() && !meta::namespace(old).is_empty() {
         meta::set_namespace(new, meta::namespace(old));
     }
-    for field in ["selfLink", "managedFields"] {
-        meta::remove(new, &["metadata", field]);
-    }
+    meta::remove(new, &["metadata", "selfLink"]);
     if meta::get(new, &["metadata", "finalizers"]).and_then(Value::as_array).is_some_and(Vec::is_empty) {
         meta::remove(new, &["metadata", "finalizers"]);
     }

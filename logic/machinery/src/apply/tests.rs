@@ -302,3 +302,23 @@ fn old_updaters_are_remembered_together() {
     let all = owners.0.iter().fold(Set::default(), |all, owner| all.union(&owner.fields));
     assert_eq!(all.to_json()["f:metadata"]["f:labels"].as_object().unwrap().len(), 21);
 }
+
+#[test]
+fn what_nobody_owned_belongs_to_whoever_was_there_before() {
+    let refused =
+        applied("me", &spec(json!({"replicas": 1})), spec(json!({"replicas": 2})), false).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Apply failed with 1 conflict: conflict with \"before-first-apply\" using apps/v1: .spec.replicas"
+    );
+}
+
+#[test]
+fn paths_show_items_by_their_keys() {
+    let object = spec(json!({"containers": [{"name": "a"}, {"name": "b", "imag": "x", "args": [{"y": 1}]}]}));
+    let check = |path: &str, expected: &str| assert_eq!(shown(&schema(), &ROOT, &object, path), expected);
+    check("spec.containers[1].imag", ".spec.containers[name=\"b\"].imag");
+    check("spec.containers[1].args[0].y", ".spec.containers[name=\"b\"].args[0].y");
+    check("spec.foo", ".spec.foo");
+    check("spec.containers[9].x", ".spec.containers[].x");
+}

@@ -3,6 +3,8 @@
 //! Invariant: after an apply the applier owns exactly the fields of its configuration, and fields it owned alone and no
 //! longer states are gone. After either, no owner holds a field another one changed.
 
+use std::borrow::Cow;
+
 use super::capacity::cap;
 use super::compare::compare;
 use super::element::Element;
@@ -19,6 +21,9 @@ use crate::{Object, meta};
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// The applier that takes over from client-side apply.
 const KUBECTL: &str = "kubectl";
+
+/// Who owns what was there before ownership was kept.
+const BEFORE: &str = "before-first-apply";
 
 /// Nobody owns these: they are the object's identity, or the server's.
 const UNOWNED: &[&[&str]] = &[
@@ -178,6 +183,7 @@ pub fn apply(
     writer: &Writer<'_>,
     force: bool,
 ) -> Result<Object, Conflicts> {
+    let live = &claimed(schema, shape, live, writer);
     match state(schema, shape, live, config, writer, force) {
         Err(conflicts) if writer.name == KUBECTL => {
             let allowed = last_applied(schema, shape, live);
@@ -195,6 +201,17 @@ pub fn apply(
         }
         object
     })
+}
+
+/// An object nobody owns, from before ownership was kept, belongs to whoever was there before.
+fn claimed<'o>(schema: &Schema, shape: &Shape, live: &'o Object, writer: &Writer<'_>) -> Cow<'o, Object> {
+    if !meta::get_list(live, &["metadata", "managedFields"]).is_empty() {
+        return Cow::Borrowed(live);
+    }
+    let mut owned = live.clone();
+    let before = Writer { name: BEFORE, subresource: "", ..*writer };
+    update(schema, shape, &Object::Object(Default::default()), &mut owned, &before);
+    Cow::Owned(owned)
 }
 
 fn state(

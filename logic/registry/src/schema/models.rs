@@ -70,6 +70,12 @@ impl Type {
     }
 }
 
+/// A number that changes with the types.
+pub fn fingerprint() -> u32 {
+    static NUMBER: LazyLock<u32> = LazyLock::new(|| kelson_machinery::hash::fnv32a(TEXT.as_bytes()));
+    *NUMBER
+}
+
 /// Where each model's paragraph begins.
 static PLACES: LazyLock<BTreeMap<&'static str, usize>> = LazyLock::new(|| {
     let mut places = BTreeMap::new();
