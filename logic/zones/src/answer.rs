@@ -174,7 +174,7 @@ impl Zone {
     }
 
     /// The address spelled by `<ip-dashed>.<namespace>.pod.<zone>` when the namespace exists (spec D1.10).
-    fn pod_address(&self, wire: &[u8]) -> Option<IpAddr> {
+    pub(crate) fn pod_address(&self, wire: &[u8]) -> Option<IpAddr> {
         let mut labels = Labels::of(wire);
         let first = labels.next()?;
         let namespace = labels.rest();

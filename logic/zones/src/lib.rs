@@ -12,6 +12,7 @@
 mod answer;
 mod compiler;
 mod config;
+mod known;
 mod name;
 mod node;
 mod query;
@@ -22,6 +23,7 @@ mod zone;
 pub use answer::{Outcome, Reply, Transport, refuse};
 pub use compiler::{BadDomain, Compiler};
 pub use config::{PodRecords, ZoneConfig};
+pub use known::Known;
 pub use name::Name;
 pub use query::{Edns, Query, QueryError};
 pub use zone::Zone;

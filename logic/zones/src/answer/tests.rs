@@ -7,7 +7,7 @@ use hickory_proto::rr::{DNSClass, Name as HickoryName, Record, RecordType};
 use kelson_model::{Cidr, Endpoint, Exposure, Hints, Protocol, Service, ServiceName, ServicePort, Snapshot};
 
 use super::{Outcome, Transport};
-use crate::{Compiler, Name, Zone, ZoneConfig};
+use crate::{Compiler, Known, Name, Zone, ZoneConfig};
 
 fn service(name: &str, exposure: Exposure, ips: &[&str], ports: &[(&str, Protocol, u16)]) -> Arc<Service> {
     let port = |(name, protocol, port): &(&str, Protocol, u16)| ServicePort {
@@ -465,4 +465,22 @@ fn no_packet_makes_it_panic() {
             assert_eq!(out[..2], packet[..2]);
         }
     }
+}
+
+#[test]
+fn the_same_as_values() {
+    let zone = zone_of(&snapshot());
+    let known = |name: &str| zone.known(name);
+    assert_eq!(
+        known("web.shop.svc.cluster.local"),
+        Known::Addresses(vec!["10.96.0.1".parse().unwrap(), "fd00:96::1".parse().unwrap()])
+    );
+    assert_eq!(
+        known("10-1-2-3.shop.pod.cluster.local."),
+        Known::Addresses(vec!["10.1.2.3".parse().unwrap()])
+    );
+    assert!(matches!(known("out.shop.svc.cluster.local"), Known::Alias(_)));
+    assert_eq!(known("shop.svc.cluster.local"), Known::Empty);
+    assert_eq!(known("nowhere.shop.svc.cluster.local"), Known::Missing);
+    assert_eq!(known("example.org"), Known::Foreign);
 }
