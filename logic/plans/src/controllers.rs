@@ -11,8 +11,9 @@ use crate::key::Key;
 use crate::plan::Plan;
 use crate::view::{Changed, View};
 use crate::{
-    deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, load_balancer, namespace,
-    node_lifecycle, persistent_volume, pod_garbage, provision, replica_set, schedule, service_account,
+    cron_job, daemon_set, deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, job,
+    load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, provision, replica_set,
+    schedule, service_account, stateful_set,
 };
 
 macro_rules! controllers {
@@ -43,6 +44,10 @@ macro_rules! controllers {
 controllers! {
     Deployment: deployment, "deployment-controller";
     ReplicaSet: replica_set, "replicaset-controller";
+    StatefulSet: stateful_set, "statefulset-controller";
+    DaemonSet: daemon_set, "daemonset-controller";
+    Job: job, "job-controller";
+    CronJob: cron_job, "cronjob-controller";
     Schedule: schedule, "default-scheduler";
     EndpointSlice: endpoint_slice, "endpoint-slice-controller";
     Endpoints: endpoints, "endpoint-controller";

@@ -24,6 +24,7 @@ use crate::owners::{Claim, adopt, claim, controller_of, release};
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::select;
 use crate::view::{Changed, View};
+pub(crate) use limits::scaled;
 use sets::Sets;
 
 /// The next step for one Deployment.

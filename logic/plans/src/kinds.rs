@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
@@ -113,6 +114,11 @@ kinds! {
     leases: Lease, true;
     deployments: Deployment, true;
     replica_sets: ReplicaSet, true;
+    stateful_sets: StatefulSet, true;
+    daemon_sets: DaemonSet, true;
+    controller_revisions: ControllerRevision, true;
+    jobs: Job, true;
+    cron_jobs: CronJob, true;
     persistent_volumes: PersistentVolume, false;
     persistent_volume_claims: PersistentVolumeClaim, true;
     storage_classes: StorageClass, false;

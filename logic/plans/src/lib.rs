@@ -6,12 +6,15 @@
 //! what is newer. Never here: a clock, randomness, a request.
 
 pub mod controllers;
+pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
 pub mod garbage;
 pub mod graph;
+pub mod job;
 pub mod key;
 #[macro_use]
 pub mod kinds;
@@ -29,8 +32,11 @@ pub mod schedule;
 pub mod select;
 pub mod service_account;
 pub mod storage;
+pub mod stateful_set;
 pub mod view;
 
+mod claiming;
+mod revisions;
 mod service;
 mod taints;
 

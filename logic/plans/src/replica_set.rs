@@ -21,6 +21,9 @@ use crate::plan::{Action, Ending, Plan, Reason, Step};
 use crate::view::{Changed, View};
 use crate::{kinds::Any, pod, select};
 
+pub(crate) use status::count;
+pub(crate) use victims::choose as choose_victims;
+
 /// Creations or deletions in one plan at most (H3.4).
 const BURST: usize = 500;
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::*;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::*;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -42,7 +43,7 @@ pub(crate) fn time(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
 
-pub(crate) use objects::{deployment, node, pod, running, service};
+pub(crate) use objects::{cron_job, daemon_set, deployment, job, node, pod, running, service, stateful_set};
 
 pub(crate) struct World {
     objects: BTreeMap<(Resource, Key), Value>,

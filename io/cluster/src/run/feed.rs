@@ -61,6 +61,7 @@ impl Feed {
 /// The kept kinds by the names the table has for them.
 mod kinds {
     pub(super) use k8s_openapi::api::apps::v1::*;
+    pub(super) use k8s_openapi::api::batch::v1::{CronJob, Job};
     pub(super) use k8s_openapi::api::coordination::v1::*;
     pub(super) use k8s_openapi::api::core::v1::*;
     pub(super) use k8s_openapi::api::discovery::v1::EndpointSlice;

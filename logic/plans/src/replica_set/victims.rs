@@ -14,7 +14,7 @@ use crate::pod;
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// `count` of the active pods, those to go first. `related` are the pods whose nodes count as crowded.
-pub(super) fn choose<'a>(
+pub(crate) fn choose<'a>(
     active: &[&'a Arc<Pod>],
     related: &[&Arc<Pod>],
     count: usize,

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{
 
 use crate::select;
 
-pub(super) fn allows(pod: &Pod, node: &Node) -> bool {
+/// Whether the pod's selector and required affinity allow the node.
+pub fn allows(pod: &Pod, node: &Node) -> bool {
     let Some(spec) = &pod.spec else { return true };
     let labels = node.metadata.labels.as_ref();
     let selected = spec.node_selector.as_ref().is_none_or(|wanted| select::matches_all(wanted, labels));

@@ -32,6 +32,7 @@ const KEPT_STRINGS: &[(&str, &str)] = &[
     ("LeaseSpec", "holderIdentity"),
     ("GRPCAction", "service"),
     ("HostPathVolumeSource", "type"),
+    ("JobStatus", "failedIndexes"),
 ];
 
 /// Booleans that are plain in Go: false is not written back.
