@@ -32,8 +32,7 @@ pub(crate) async fn ensure(core: &Arc<Core>) -> Result<(), Status> {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         create(core, "namespaces", "", name, object).await?;
         // Pods need it, and the controller that makes it elsewhere may come after the first of them.
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
-        create(core, "serviceaccounts", name, "default", account).await?;
+        create(core, "serviceaccounts", name, "default", account(name)).await?;
     }
     create(core, "services", "default", "kubernetes", service(core)).await?;
     create(core, "storageclasses", "", STORAGE_CLASS, storage_class()).await?;
@@ -99,6 +98,10 @@ async fn put(core: &Arc<Core>, plural: &str, object: Object, members: &[&str]) -
     })
     .await
     .map(drop)
+}
+
+fn account(namespace: &str) -> Object {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}})
 }
 
 /// The class of claims that name none: directories on the node of the claim's first pod.

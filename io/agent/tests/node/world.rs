@@ -1,6 +1,6 @@
 //! One node, its API server and its files; and the proof that nothing stays behind.
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kelson_agent::{Agent, AgentConfig};
 use kelson_apiserver::{ApiServer, User};
 use kelson_images::Images;
@@ -55,9 +55,18 @@ impl World {
         let api = Arc::new(ApiServer::open(config, Arc::new(store)).await.expect("the API server opens"));
         let client = Client::new(api.local(User::new("kubernetes-admin", &["system:masters"])), "default");
         let mut world = World { root, client, api, agent: None };
+        world.publish_authority().await;
         world.import_busybox();
         world.start().await;
         world
+    }
+
+    /// What every pod mounts beside its token; a controller's work where there is one.
+    async fn publish_authority(&self) {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), "default");
+        let map = json!({"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": self.api.pki().authority.certificate}});
+        let map = serde_json::from_value(map).expect("a ConfigMap");
+        maps.create(&PostParams::default(), &map).await.expect("created");
     }
 
     /// A root file system with busybox, as the image `busybox:1.36`.

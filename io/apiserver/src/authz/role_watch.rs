@@ -3,10 +3,11 @@
 //! The store hands its events to watchers before it answers a commit, so a policy that took in everything pending knows
 //! every role that anybody was told is stored. Starts anew when the watch was ended (too far behind).
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use kelson_rbac::{GROUP, Kind, Policy};
@@ -35,7 +36,13 @@ impl RoleWatch {
             return Ok(());
         }
         let mut watch = self.watch.lock().await;
-        let whole = watch.as_mut().is_some_and(|watch| self.drain(watch, policy));
+        let whole = match watch.as_mut() {
+            // Unconstrained: within a task's budget the channel might seem empty before it is.
+            Some(watch) => {
+                tokio::task::unconstrained(poll_fn(|context| self.drain(watch, policy, context))).await
+            }
+            None => false,
+        };
         if !whole {
             *watch = None;
             *watch = Some(self.begin(policy).await?);
@@ -44,17 +51,16 @@ impl RoleWatch {
         Ok(())
     }
 
-    /// Takes in what is pending; false when the watch is over.
-    fn drain(&self, watch: &mut Watch, policy: &RwLock<Policy>) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
+    /// Takes in what is pending and does not wait for more; false when the watch is over.
+    fn drain(&self, watch: &mut Watch, policy: &RwLock<Policy>, context: &mut Context<'_>) -> Poll<bool> {
         loop {
-            match Pin::new(&mut *watch).poll_next(&mut context) {
+            match Pin::new(&mut *watch).poll_next(context) {
                 Poll::Ready(Some(Ok(event))) => {
                     let mut policy = policy.write().unwrap_or_else(PoisonError::into_inner);
                     self.apply(&mut policy, &event);
                 }
-                Poll::Ready(_) => return false,
-                Poll::Pending => return true,
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => return Poll::Ready(true),
             }
         }
     }
