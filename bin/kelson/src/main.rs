@@ -9,6 +9,7 @@ mod down;
 mod echo;
 mod exit;
 mod image;
+mod load;
 mod lookup;
 mod up;
 
@@ -45,6 +46,9 @@ enum Command {
     Delete(client::delete::Flags),
     /// A small HTTP server that says which host answered: something to publish as a Service
     Echo(echo::Flags),
+    /// A steady load of HTTP requests that counts what is lost
+    #[command(hide = true)]
+    Load(load::Flags),
     /// Ask a name server as a pod would, and print the answers
     Lookup(lookup::Flags),
     /// Print the version
@@ -69,6 +73,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Get(flags) => client::block_on(client::get::run(flags)),
         Command::Delete(flags) => client::block_on(client::delete::run(flags)),
         Command::Echo(flags) => echo::run(flags),
+        Command::Load(flags) => load::run(flags),
         Command::Lookup(flags) => lookup::run(&flags),
         Command::Version => {
             println!("kelson {} (Kubernetes API {})", env!("CARGO_PKG_VERSION"), KUBERNETES_VERSION);

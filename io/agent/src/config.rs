@@ -1,7 +1,8 @@
 //! What the agent is told when it starts: who the node is, where its files are, and what the cluster looks like.
 //!
-//! Plain values, filled by the subcommand that starts the agent. Nothing here is read from the environment.
+//! Values, filled by the subcommand that starts the agent. Nothing here is read from the environment.
 
+use crate::routes::Routes;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub struct AgentConfig {
     pub max_pods: u32,
     /// Largest packet on the pod network, bytes.
     pub mtu: u32,
+    /// What tells when no node sends a pod new connections any more; none, and pods are told to stop at once.
+    pub routes: Option<Routes>,
 }
 
 impl AgentConfig {
@@ -50,6 +53,7 @@ impl AgentConfig {
             exe: PathBuf::from("/proc/self/exe"),
             max_pods: 110,
             mtu: 1500,
+            routes: None,
         }
     }
 }

@@ -24,6 +24,7 @@ mod paths;
 mod pods;
 mod probes;
 mod reclaim;
+mod routes;
 mod sandbox;
 mod services;
 mod status;
@@ -36,6 +37,7 @@ pub use config::AgentConfig;
 pub use destroy::destroy;
 pub use error::AgentError;
 pub use node::VERSION;
+pub use routes::Routes;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;

@@ -10,6 +10,7 @@ use crate::error::chain;
 use crate::host::Host;
 use crate::jobs::Outcome;
 use crate::objects::{Followed, Key, Kind, Known};
+use crate::routes::Draining;
 use crate::status::{self, Writer};
 use crate::volumes::Mounted;
 use crate::{labels, sandbox, volumes};
@@ -80,6 +81,8 @@ struct Task {
     followed: Vec<(Arc<Followed>, watch::Receiver<Known>)>,
     writer: Writer,
     mounted: Mounted,
+    /// The pod is on its way out, and Services may lead to it.
+    draining: Option<Draining>,
     /// An update of the volumes' files is under way; another is wanted after it.
     refreshing: bool,
     refresh_again: bool,
@@ -92,6 +95,7 @@ enum News {
     States,
     Sources,
     Services,
+    Routes,
     Written(Box<status::Answer>),
     Time,
 }
@@ -119,6 +123,7 @@ impl Task {
             followed,
             writer,
             mounted: Mounted::default(),
+            draining: None,
             refreshing: false,
             refresh_again: false,
         }
@@ -243,6 +248,12 @@ impl Task {
                 std::future::pending().await
             }
         };
+        let routes = async {
+            match &mut self.draining {
+                Some(draining) => draining.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             Some(outcome) = self.jobs.join_next() => match outcome {
@@ -255,6 +266,7 @@ impl Task {
             answer = self.writer.answer() => News::Written(Box::new(answer)),
             () = states => News::States,
             Ok(()) = self.seen.changed() => News::Seen,
+            () = routes => News::Routes,
             Ok(()) = self.services.changed() => News::Services,
             Some(Ok(())) = sources.next() => News::Sources,
             () = tokio::time::sleep(until(wake)) => News::Time,
@@ -268,6 +280,7 @@ impl Task {
                 self.refresh();
             }
             News::Seen => self.take_up(),
+            News::Routes => self.drain(),
             News::Services if self.services.borrow().is_some() => self.report(Report::ServicesKnown),
             News::Services => {}
             News::Sources => {
@@ -300,6 +313,18 @@ impl Task {
         if seen.gone {
             self.report(Report::Gone);
         }
+        self.drain();
+    }
+
+    /// Tells whether connections may still come to a pod that was told to go.
+    fn drain(&mut self) {
+        let Some(routes) = &self.host.config.routes else { return };
+        if self.pod.metadata.deletion_timestamp.is_none() {
+            return;
+        }
+        let draining = self.draining.get_or_insert_with(|| Draining::new(routes.clone()));
+        let over = draining.look(&self.pod, &self.host.services.borrow());
+        self.report(Report::Drained(over));
     }
 
     async fn states_changed(&mut self) {

@@ -73,9 +73,19 @@ pub fn reflect<K: Reflected>(
     api: kube::Api<K>,
     selection: Selection,
 ) -> impl Stream<Item = Change<K>> + Send {
+    reflect_versions(api, selection).map(|(change, _)| change)
+}
+
+/// As `reflect`, and with each change the resource version the watch has reached with it: what has been folded by then
+/// holds every change of the collection up to there. 0 from a server whose versions are no numbers.
+pub fn reflect_versions<K: Reflected>(
+    api: kube::Api<K>,
+    selection: Selection,
+) -> impl Stream<Item = (Change<K>, u64)> + Send {
     stream::unfold(Reflector::new(api, selection), |mut reflector| async move {
         let change = reflector.next().await;
-        Some((change, reflector))
+        let version = reflector.state.version().parse().unwrap_or_default();
+        Some(((change, version), reflector))
     })
 }
 
@@ -88,6 +98,16 @@ enum State<K> {
     /// The list is known as of this version; no watch is open.
     Listed(String),
     Watching(Watching<K>),
+}
+
+impl<K> State<K> {
+    fn version(&self) -> &str {
+        match self {
+            State::Listing => "",
+            State::Listed(version) => version,
+            State::Watching(watching) => &watching.version,
+        }
+    }
 }
 
 struct Watching<K> {

@@ -11,20 +11,20 @@ use futures_util::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kelson_index::{Tracker, Watched};
-use kelson_model::Snapshot;
+use kelson_model::{Revision, Snapshot};
 use kelson_process::Shutdown;
 use kube::Api;
 use tokio::sync::watch;
 
-use crate::{Change, Selection, reflect};
+use crate::{Change, Selection, reflect, reflect_versions};
 
 /// Most changes folded into one snapshot, so that an endless stream of them cannot delay the next one for ever.
 const BATCH_MAX: usize = 4096;
 
-/// What the three reflectors report, as one stream.
+/// What the three reflectors report, as one stream; with the version reached, where it counts for the revision.
 enum News {
-    Service(Change<Service>),
-    Slice(Change<EndpointSlice>),
+    Service(Change<Service>, u64),
+    Slice(Change<EndpointSlice>, u64),
     Namespace(Change<Namespace>),
 }
 
@@ -43,8 +43,10 @@ pub fn snapshots(client: kube::Client, shutdown: Shutdown) -> watch::Receiver<Ar
 }
 
 fn news(client: kube::Client) -> Pin<Box<dyn Stream<Item = News> + Send>> {
-    let services = reflect(Api::<Service>::all(client.clone()), Selection::default()).map(News::Service);
-    let slices = reflect(Api::<EndpointSlice>::all(client.clone()), Selection::default()).map(News::Slice);
+    let services = reflect_versions(Api::<Service>::all(client.clone()), Selection::default());
+    let services = services.map(|(change, version)| News::Service(change, version));
+    let slices = reflect_versions(Api::<EndpointSlice>::all(client.clone()), Selection::default());
+    let slices = slices.map(|(change, version)| News::Slice(change, version));
     let namespaces = reflect(Api::<Namespace>::all(client), Selection::default()).map(News::Namespace);
     Box::pin(stream::select(stream::select(services, slices), namespaces))
 }
@@ -66,7 +68,8 @@ async fn publish(mut news: Pin<Box<dyn Stream<Item = News> + Send>>, sender: &wa
         }
         let snapshot = tracker.snapshot();
         let is_new = |known: &mut Arc<Snapshot>| {
-            let is_new = !Arc::ptr_eq(known, &snapshot) && known.generation != snapshot.generation;
+            let stands = known.generation == snapshot.generation && known.revision == snapshot.revision;
+            let is_new = !stands && !Arc::ptr_eq(known, &snapshot);
             if is_new {
                 *known = snapshot.clone();
             }
@@ -83,8 +86,14 @@ async fn publish(mut news: Pin<Box<dyn Stream<Item = News> + Send>>, sender: &wa
 
 fn fold(tracker: &mut Tracker, news: News) {
     match &news {
-        News::Service(change) => tracker.services(watched(change)),
-        News::Slice(change) => tracker.slices(watched(change)),
+        News::Service(change, version) => {
+            tracker.services(watched(change));
+            tracker.reached(Revision { services: *version, ..Revision::default() });
+        }
+        News::Slice(change, version) => {
+            tracker.slices(watched(change));
+            tracker.reached(Revision { endpoint_slices: *version, ..Revision::default() });
+        }
         News::Namespace(change) => tracker.namespaces(watched(change)),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kelson_model::{
-    Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
+    Acknowledged, Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
     TrafficPolicy,
 };
 use kelson_proxy::{Config, Metrics, Nftables};
@@ -98,7 +98,7 @@ impl Bench {
         self.snapshot.generation = 1;
         let (snapshots, receiver) = watch::channel(Arc::new(self.snapshot.clone()));
         let (_node, view) = watch::channel(self.node.clone());
-        let (acknowledged, mut acks) = watch::channel(0);
+        let (acknowledged, mut acks) = watch::channel(Acknowledged::default());
         let shutdown = kelson_process::Shutdown::new();
         let metrics = Arc::new(Metrics::default());
         let run =
@@ -106,7 +106,7 @@ impl Bench {
         let proxy = runtime.spawn(run);
         let mut took = Vec::new();
         runtime.block_on(async {
-            acks.wait_for(|generation| *generation == 1).await.expect("the proxy runs");
+            acks.wait_for(|done| done.generation == 1).await.expect("the proxy runs");
             for turn in 0..CHANGES {
                 let n = turn.wrapping_mul(7919) % self.count;
                 self.snapshot.endpoints.insert(service(n).name.port(""), wanted(n, turn).into());
@@ -114,7 +114,7 @@ impl Bench {
                 let (published, generation) = (Arc::new(self.snapshot.clone()), self.snapshot.generation);
                 let start = Instant::now();
                 snapshots.send_replace(published);
-                acks.wait_for(|acknowledged| *acknowledged == generation).await.expect("the proxy runs");
+                acks.wait_for(|done| done.generation == generation).await.expect("the proxy runs");
                 took.push(start.elapsed());
             }
             shutdown.cancel();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kelson_model::{NodeView, Snapshot};
+use kelson_model::{Acknowledged, NodeView, Snapshot};
 use kelson_process::Shutdown;
 use kelson_tables::{Compiler, Warning};
 use tokio::sync::watch;
@@ -26,12 +26,12 @@ const CHECK: Duration = Duration::from_secs(10);
 const WARNINGS_LOGGED: usize = 20;
 
 /// Follows `snapshots` and `node` until `shutdown`, or until nobody sends any more. The table is that of the network
-/// namespace of the calling thread. `acknowledged` gets the generation of each snapshot that new connections meet.
+/// namespace of the calling thread. `acknowledged` gets the generation and revision of each snapshot that new connections meet.
 pub async fn run(
     config: Config,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut node: watch::Receiver<NodeView>,
-    acknowledged: watch::Sender<u64>,
+    acknowledged: watch::Sender<Acknowledged>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) {
@@ -40,9 +40,9 @@ pub async fn run(
     loop {
         let (snapshot, view) = (snapshots.borrow_and_update().clone(), node.borrow_and_update().clone());
         let failed = match step(&mut worker, snapshot, view).await {
-            Ok(generation) => {
+            Ok(done) => {
                 acknowledged
-                    .send_if_modified(|last| generation.is_some_and(|g| std::mem::replace(last, g) != g));
+                    .send_if_modified(|last| done.is_some_and(|it| std::mem::replace(last, it) != it));
                 patience = PATIENCE;
                 false
             }
@@ -66,7 +66,7 @@ async fn step(
     worker: &mut Option<Worker>,
     snapshot: Arc<Snapshot>,
     node: NodeView,
-) -> Result<Option<u64>, ()> {
+) -> Result<Option<Acknowledged>, ()> {
     let mut busy = worker.take().expect("the worker returns from every round");
     let round = move || {
         let outcome = busy.round(&snapshot, &node);
@@ -106,14 +106,14 @@ impl Worker {
         }
     }
 
-    /// The generation that is now programmed, if any.
-    fn round(&mut self, snapshot: &Snapshot, node: &NodeView) -> Result<Option<u64>, ()> {
+    /// What is now programmed, if anything.
+    fn round(&mut self, snapshot: &Snapshot, node: &NodeView) -> Result<Option<Acknowledged>, ()> {
         match self.try_round(snapshot, node) {
-            Ok(generation) => {
+            Ok(done) => {
                 if self.complaint.take().is_some() {
                     info!("the packet filter is programmed again");
                 }
-                Ok(generation)
+                Ok(done)
             }
             Err(error) => {
                 self.metrics.failed();
@@ -124,7 +124,7 @@ impl Worker {
         }
     }
 
-    fn try_round(&mut self, snapshot: &Snapshot, node: &NodeView) -> Result<Option<u64>, Error> {
+    fn try_round(&mut self, snapshot: &Snapshot, node: &NodeView) -> Result<Option<Acknowledged>, Error> {
         if !snapshot.synced {
             self.guard(node)?;
             return Ok(None);
@@ -135,7 +135,8 @@ impl Worker {
             self.program(snapshot, node)?;
             self.done = Some(wanted);
         }
-        Ok(Some(snapshot.generation))
+        let (generation, revision) = (snapshot.generation, snapshot.revision);
+        Ok(Some(Acknowledged { generation, revision }))
     }
 
     /// Guards the ranges before there is anything to serve; a table left by an earlier process guards and serves.

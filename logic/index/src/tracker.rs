@@ -2,7 +2,7 @@
 //!
 //! Invariants: the snapshot is a function of the objects last seen, whatever order they came in and however often;
 //! folding events one by one and starting anew from the final objects give equal snapshots. Its generation grows only
-//! when something in it changed.
+//! when something in it changed; its revision says how far the watches have come and never goes back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{Namespace, Service as ServiceObject};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kelson_model::{Endpoint, ServiceName, ServicePortName, Snapshot};
+use kelson_model::{Endpoint, Revision, ServiceName, ServicePortName, Snapshot};
 
 use crate::merge::merge;
 use crate::service;
@@ -119,14 +119,23 @@ impl Tracker {
         }
     }
 
-    /// The snapshot of everything folded in so far: the same `Arc` as before when nothing in it changed.
+    /// The watches have come this far: what has been folded in holds every change up to there.
+    pub fn reached(&mut self, revision: Revision) {
+        self.snapshot.revision = self.snapshot.revision.join(revision);
+    }
+
+    /// The snapshot of everything folded in so far: the same `Arc` as before when nothing in it changed. Where only
+    /// the revision moved on, the generation stays.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         for name in std::mem::take(&mut self.stale) {
             self.merge_endpoints(&name);
         }
         self.snapshot.synced = self.listed.services && self.listed.slices && self.listed.namespaces;
-        if self.snapshot != *self.published {
-            self.snapshot.generation += 1;
+        let revision = std::mem::replace(&mut self.snapshot.revision, self.published.revision);
+        let is_new = self.snapshot != *self.published;
+        self.snapshot.generation += u64::from(is_new);
+        self.snapshot.revision = revision;
+        if is_new || revision != self.published.revision {
             self.published = Arc::new(self.snapshot.clone());
         }
         self.published.clone()

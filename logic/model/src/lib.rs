@@ -13,4 +13,4 @@ pub use endpoint::{Endpoint, EndpointPort, Hints, PodRef};
 pub use flow::{Flow, Origin, Verdict};
 pub use name::{Protocol, ServiceName, ServicePortName};
 pub use service::{Affinity, Cidr, Exposure, Service, ServicePort, TrafficPolicy};
-pub use snapshot::{EndpointMap, NodeView, ServiceMap, Snapshot};
+pub use snapshot::{Acknowledged, EndpointMap, NodeView, Revision, ServiceMap, Snapshot, Ways};

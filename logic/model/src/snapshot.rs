@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::{Cidr, Endpoint, Service, ServiceName, ServicePortName};
+use crate::{Cidr, Endpoint, Exposure, PodRef, Service, ServiceName, ServicePortName};
 
 /// Every Service, by name.
 pub type ServiceMap = OrdMap<ServiceName, Arc<Service>>;
@@ -16,11 +16,67 @@ pub type ServiceMap = OrdMap<ServiceName, Arc<Service>>;
 /// The endpoints of every Service port, sorted and without duplicates (spec C1.5), ready or not.
 pub type EndpointMap = OrdMap<ServicePortName, Arc<[Endpoint]>>;
 
+/// How far the watches have come that a snapshot was made of: every change of a Service up to `services`, and of an
+/// EndpointSlice up to `endpoint_slices`, is in it. Two numbers, because each watch hears of its own kind alone.
+/// Resource versions of one API server compare as numbers, across kinds and nodes (KEP-5504).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// The newest resource version heard of from the watch of Services.
+    pub services: u64,
+    /// The newest resource version heard of from the watch of EndpointSlices.
+    pub endpoint_slices: u64,
+}
+
+impl Revision {
+    /// Whether everything up to `other` is in.
+    pub fn covers(self, other: Revision) -> bool {
+        self.services >= other.services && self.endpoint_slices >= other.endpoint_slices
+    }
+
+    /// What both have in: the older of each.
+    pub fn meet(self, other: Revision) -> Revision {
+        Revision {
+            services: self.services.min(other.services),
+            endpoint_slices: self.endpoint_slices.min(other.endpoint_slices),
+        }
+    }
+
+    /// What either has in: the newer of each.
+    pub fn join(self, other: Revision) -> Revision {
+        Revision {
+            services: self.services.max(other.services),
+            endpoint_slices: self.endpoint_slices.max(other.endpoint_slices),
+        }
+    }
+}
+
+/// What a data plane says it has done: the last snapshot that new connections meet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The snapshot's generation; 0 before the first.
+    pub generation: u64,
+    /// The snapshot's revision.
+    pub revision: Revision,
+}
+
+/// How the Services of a snapshot lead to one pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ways {
+    /// None does.
+    None,
+    /// At least one sends it new connections.
+    Open,
+    /// Some list it, none as one for new connections: it leaves, or is not ready.
+    Closed,
+}
+
 /// The cluster at one moment. Immutable, shared behind `Arc`, published through a watch channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Counts the snapshots of one tracker, from 1; what a data plane acknowledges.
+    /// Counts the changes of one tracker's content, from 1; what a data plane acknowledges.
     pub generation: u64,
+    /// What the content is as of; it moves on although the content stays when a change says nothing new.
+    pub revision: Revision,
     /// Whether every kind that feeds the snapshot has been listed once (spec C1.6, D2.8).
     pub synced: bool,
     /// The Services.
@@ -29,6 +85,32 @@ pub struct Snapshot {
     pub endpoints: EndpointMap,
     /// Namespaces that exist (spec D2.2).
     pub namespaces: OrdSet<Arc<str>>,
+}
+
+impl Snapshot {
+    /// How the Services with an address of their own lead to a pod. Terminating counts as closed even where nothing
+    /// else is left to take new connections: waiting would not change that.
+    pub fn ways_to(&self, pod: &PodRef) -> Ways {
+        let first = ServiceName { namespace: pod.namespace.clone(), name: "".into() };
+        let services = self.services.range(first..).take_while(|(name, _)| name.namespace == pod.namespace);
+        let published =
+            services.filter(|(_, service)| service.exposure == Exposure::ClusterIp && !service.foreign_proxy);
+        let mut ways = Ways::None;
+        for endpoint in published.flat_map(|(name, _)| self.endpoints_of(name)) {
+            match endpoint.pod.as_ref() == Some(pod) {
+                true if endpoint.ready && !endpoint.terminating => return Ways::Open,
+                true => ways = Ways::Closed,
+                false => {}
+            }
+        }
+        ways
+    }
+
+    /// The endpoints of all of a Service's ports, which lie side by side.
+    fn endpoints_of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Endpoint> {
+        let ports = self.endpoints.range(service.port("")..);
+        ports.take_while(move |(port, _)| port.service == *service).flat_map(|(_, list)| list.iter())
+    }
 }
 
 /// The node whose tables are compiled.
@@ -40,8 +122,11 @@ pub struct NodeView {
     pub addresses: Vec<IpAddr>,
     /// The node's zone (spec C2.7).
     pub zone: Option<Arc<str>>,
-    /// Ranges ClusterIPs come from: what is unclaimed in them is refused.
+    /// Ranges ClusterIPs and balancer addresses come from: what is unclaimed in them is refused.
     pub service_cidrs: Vec<Cidr>,
     /// Ranges pods get their addresses from: sources in them are not masqueraded towards a ClusterIP (spec C4).
     pub pod_cidrs: Vec<Cidr>,
 }
+
+#[cfg(test)]
+mod tests;

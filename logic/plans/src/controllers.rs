@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::view::{Changed, View};
 use crate::{
     cron_job, daemon_set, deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, job,
-    load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, provision, replica_set,
+    load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, programmed, provision, replica_set,
     schedule, service_account, stateful_set,
 };
 
@@ -58,6 +58,7 @@ controllers! {
     NodeLifecycle: node_lifecycle, "node-controller";
     PodGarbage: pod_garbage, "pod-garbage-collector";
     LoadBalancer: load_balancer, "service-controller";
+    Programmed: programmed, "programmed-controller";
     PersistentVolume: persistent_volume, "persistentvolume-controller";
     Provision: provision, "kelson.dev/local";
 }

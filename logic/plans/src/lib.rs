@@ -26,6 +26,7 @@ pub mod persistent_volume;
 pub mod plan;
 pub mod pod;
 pub mod pod_garbage;
+pub mod programmed;
 pub mod provision;
 pub mod replica_set;
 pub mod schedule;

@@ -17,6 +17,7 @@ use crate::graph::Graph;
 use crate::key::{Key, Resource};
 use crate::kinds::{Any, Kept, Kinds};
 use crate::load_balancer::Pool;
+use crate::programmed::Ledger;
 
 /// Objects of one kind, in the order of their keys, and found by owner.
 #[derive(Clone, Debug)]
@@ -138,6 +139,8 @@ pub struct View {
     pub vanished: BTreeMap<String, Timestamp>,
     /// Services seen to go while Endpoints of their name were there (B4.11).
     pub departed_services: BTreeSet<Key>,
+    /// What every node has applied, and who waits for it.
+    pub programmed: Ledger,
 }
 
 impl Deref for View {
@@ -227,6 +230,7 @@ impl View {
 
     /// Keeps the facts that the objects alone do not tell.
     fn remember(&mut self, changed: &Changed, now: Timestamp) {
+        self.programmed.remember(&self.kinds, changed, now);
         match (&changed.old, &changed.new) {
             (Some(Any::Service(_)), None) if self.endpoints.get(&changed.key).is_some() => {
                 self.departed_services.insert(changed.key.clone());

@@ -1,10 +1,12 @@
-//! Ending one container: preStop hook, its turn, stop signal, and SIGKILL when its grace is over (F12, F19).
+//! Ending one container: preStop hook, its turn, stop signal, and SIGKILL when its grace is over (F12, F19). None of it
+//! begins before the pod is drained.
 //!
 //! Invariant: SIGTERM is sent once, SIGKILL once, and never is a container left alone beyond its grace and the two
 //! seconds that every stop signal is given.
 
 use crate::backoff::later_seconds;
 use crate::decision::{Action, Draft, Reason, StopSignal};
+use crate::drain;
 use crate::life::{Life, Memory};
 use crate::reports::HookKind;
 use crate::spec::{self, Role};
@@ -22,6 +24,13 @@ pub(crate) struct Kill {
     pub hook: Hook,
     pub signalled_at: Option<Timestamp>,
     pub killed: bool,
+}
+
+impl Kill {
+    /// Whether the container has not noticed yet.
+    fn is_untouched(&self) -> bool {
+        self.hook == Hook::Unasked && self.signalled_at.is_none()
+    }
 }
 
 /// How far the preStop hook is.
@@ -53,6 +62,7 @@ pub(crate) fn begin(
 pub(crate) fn drive_all(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
     let names: Vec<String> = spec::containers(pod).map(|it| it.name.clone()).collect();
     let ending = life.ending_since;
+    let undrained = drain::holds_back(life, pod, now);
     for name in names {
         let hold = holds_back(life, pod, &name, now);
         let memory = life.memory(&name);
@@ -60,19 +70,19 @@ pub(crate) fn drive_all(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut 
         if let (Some(kill), Some(_)) = (&mut memory.kill, ending) {
             kill.grace = spec::grace(pod);
         }
+        if let Some(until) = undrained.filter(|_| memory.kill.as_ref().is_some_and(Kill::is_untouched)) {
+            draft.wake(until);
+            continue;
+        }
         drive(memory, pod, &name, hold, now, draft);
     }
 }
 
-/// Until when the stop signal waits for others: for the nodes to stop sending, and for sidecars the main containers.
+/// Until when a sidecar's stop signal waits for the main containers.
 fn holds_back(life: &Life, pod: &Pod, name: &str, now: Timestamp) -> Option<Timestamp> {
     let since = life.ending_since?;
-    let grace = spec::grace(pod);
-    let sidecar_waits = spec::role(pod, name) == Role::Sidecar && !turn_of_sidecar(life, pod, name);
-    let undrained = pod.metadata.deletion_timestamp.is_some() && !life.drained;
-    let sidecar = sidecar_waits.then(|| later_seconds(since, grace));
-    let drain = undrained.then(|| later_seconds(since, grace / 2));
-    sidecar.max(drain).filter(|until| now < *until)
+    let waits = spec::role(pod, name) == Role::Sidecar && !turn_of_sidecar(life, pod, name);
+    waits.then(|| later_seconds(since, spec::grace(pod))).filter(|until| now < *until)
 }
 
 /// Sidecars end after the main containers and after the sidecars that started later.

@@ -10,6 +10,7 @@
 mod backoff;
 mod decision;
 pub mod dns;
+mod drain;
 pub mod env;
 mod garbage;
 pub mod hostname;
@@ -32,6 +33,7 @@ mod stop;
 
 pub use backoff::Backoff;
 pub use decision::{Action, Decision, Reason, Severity, StopSignal};
+pub use drain::{Drain, Sight};
 pub use life::{Life, NodeFacts};
 pub use probe::{ProbeKind, ProbeOutcome};
 pub use reports::{HookKind, ImageFacts, PullError, Report, StartError};

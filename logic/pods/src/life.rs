@@ -5,6 +5,7 @@
 
 use crate::backoff::Backoff;
 use crate::decision::{Decision, Draft};
+use crate::drain::Stage;
 use crate::kill::Kill;
 use crate::probe::{ProbeKind, Prober};
 use crate::reports::ImageFacts;
@@ -32,7 +33,7 @@ pub struct Life {
     pub(crate) images: BTreeMap<String, ImageFacts>,
     pub(crate) containers: BTreeMap<String, Memory>,
     pub(crate) services_known: bool,
-    pub(crate) drained: bool,
+    pub(crate) drain: Stage,
     /// When the pod began to end, whatever the cause.
     pub(crate) ending_since: Option<Timestamp>,
     /// Reason and message of a pod that the node itself failed (`DeadlineExceeded`).
@@ -148,7 +149,7 @@ impl Life {
             images: BTreeMap::new(),
             containers: BTreeMap::new(),
             services_known: false,
-            drained: true,
+            drain: Stage::Unneeded,
             ending_since: None,
             failed: None,
             written: None,

@@ -97,8 +97,15 @@ pub enum Report {
     SourcesChanged,
     /// Services have been read at least once (E8).
     ServicesKnown,
-    /// Every node has stopped sending the pod new connections.
+    /// Whether every node has stopped sending the pod, which is on its way out, new connections.
     Drained(bool),
+    /// The pod took more than it may have and has to go; the message is upstream's.
+    Evicted(String),
+    /// The node may not run the pod; the reason is upstream's word, the message follows `Pod was rejected: `.
+    Rejected {
+        reason: &'static str,
+        message: String,
+    },
     /// The API holds this status now.
     Written(Box<PodStatus>),
     /// The API no longer has the pod.
@@ -135,7 +142,9 @@ impl Life {
             Report::Removed { id } => self.removed(&id),
             Report::SourcesChanged => self.sources_changed(),
             Report::ServicesKnown => self.services_known = true,
-            Report::Drained(drained) => self.drained = drained,
+            Report::Drained(drained) => self.drained(drained, now),
+            Report::Evicted(message) => return self.evicted(message),
+            Report::Rejected { reason, message } => return self.rejected(reason, message),
             Report::Written(status) => self.written = Some(*status),
             Report::Gone => self.gone = true,
         }
@@ -146,6 +155,20 @@ impl Life {
         self.setup_backoff = backoff::raised(&self.setup_backoff, SETUP, now, now);
         self.volumes = Step::Failed { at: now };
         messages.into_iter().map(|message| Reason::warning("FailedMount", message)).collect()
+    }
+
+    fn evicted(&mut self, message: String) -> Vec<Reason> {
+        if self.ending_since.is_some() {
+            return Vec::new();
+        }
+        self.failed = Some(("Evicted".to_owned(), message.clone()));
+        vec![Reason::warning("Evicted", message)]
+    }
+
+    fn rejected(&mut self, reason: &'static str, message: String) -> Vec<Reason> {
+        self.volumes = Step::Absent;
+        self.failed = Some((reason.to_owned(), format!("Pod was rejected: {message}")));
+        vec![Reason::warning(reason, message)]
     }
 
     fn sandbox_failed(&mut self, message: String, now: Timestamp) -> Vec<Reason> {
@@ -269,9 +292,11 @@ impl Life {
                 ("RunContainerError", message)
             }
         };
+        let created = (reason == "RunContainerError")
+            .then(|| Reason::normal("Created", format!("Created container: {name}")).about(path.clone()));
         let event = Reason::warning("Failed", format!("Error: {message}")).about(path);
         memory.waiting = Some(Waiting::new(reason, message));
-        vec![event]
+        created.into_iter().chain([event]).collect()
     }
 
     fn removed(&mut self, id: &str) {

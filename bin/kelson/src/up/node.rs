@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1 as core;
-use kelson_agent::{Agent, AgentConfig};
+use kelson_agent::{Agent, AgentConfig, Routes};
 use kelson_apiserver::ApiServer;
 use kelson_dns::Upstream;
-use kelson_model::NodeView;
+use kelson_model::{Acknowledged, NodeView};
 use kelson_network::{NetworkConfig, PodNetwork};
 use kelson_process::Shutdown;
 use kube::Api;
@@ -28,7 +28,7 @@ pub struct Node {
     name: String,
     client: kube::Client,
     dns: String,
-    programmed: watch::Receiver<u64>,
+    programmed: watch::Receiver<Acknowledged>,
 }
 
 /// Makes the pod bridge, or adopts the one that is there; both ranges are held on it from now on.
@@ -53,11 +53,23 @@ impl Node {
         let links = outside::follow(shutdown, tasks).await?;
         let views = outside::node_views(config, links.clone(), tasks);
         let programmed = start_proxy(snapshots.clone(), views, shutdown, tasks);
+        tasks.spawn(kelson_cluster::publish_programmed(
+            client("system:kube-proxy"),
+            config.node_name.clone(),
+            programmed.clone(),
+            shutdown.clone(),
+        ));
+        let routed = snapshots.clone();
         outside::start_balancer(config, snapshots.clone(), links, shutdown, tasks)?;
         cluster_dns::publish(client("system:kelson-dns"), config).await?;
         let dns = start_dns(config, snapshots, shutdown, tasks).await?;
         let as_node = client(&format!("system:node:{}", config.node_name));
-        let agent = Agent::start(agent_config(config), as_node, shutdown.clone());
+        let routes = Routes {
+            snapshots: routed,
+            everywhere: kelson_cluster::programmed_everywhere(client("system:kube-proxy"), shutdown.clone()),
+        };
+        let settings = AgentConfig { routes: Some(routes), ..agent_config(config) };
+        let agent = Agent::start(settings, as_node, shutdown.clone());
         let mut agent = agent.await.context("starting the node's agent")?;
         agent.reclaim_volumes(client("system:kelson-volumes"), shutdown.clone());
         api.connect_node(&config.node_name, agent.router());
@@ -68,7 +80,7 @@ impl Node {
     /// Waits until the data plane is programmed and the Node object says Ready, and reports it.
     pub async fn ready(mut self, report: &mut Report) -> anyhow::Result<()> {
         let programmed =
-            tokio::time::timeout(PATIENCE, self.programmed.wait_for(|generation| *generation > 0));
+            tokio::time::timeout(PATIENCE, self.programmed.wait_for(|done| done.generation > 0));
         programmed
             .await
             .ok()
@@ -103,8 +115,8 @@ fn start_proxy(
     node: watch::Receiver<NodeView>,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
-) -> watch::Receiver<u64> {
-    let (acknowledged, programmed) = watch::channel(0);
+) -> watch::Receiver<Acknowledged> {
+    let (acknowledged, programmed) = watch::channel(Acknowledged::default());
     let settings = kelson_proxy::Config::default();
     let shutdown = shutdown.clone();
     tasks.spawn(async move {

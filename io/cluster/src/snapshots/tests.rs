@@ -16,13 +16,13 @@ fn service(name: &str, cluster_ip: &str) -> News {
         ObjectMeta { namespace: Some("shop".into()), name: Some(name.into()), ..ObjectMeta::default() };
     let spec =
         k8s_openapi::api::core::v1::ServiceSpec { cluster_ip: Some(cluster_ip.into()), ..Default::default() };
-    News::Service(Change::Applied(Arc::new(Service { metadata, spec: Some(spec), status: None })))
+    News::Service(Change::Applied(Arc::new(Service { metadata, spec: Some(spec), status: None })), 0)
 }
 
 fn listed() -> Vec<News> {
     vec![
-        News::Service(Change::Reset(Vec::new())),
-        News::Slice(Change::Reset(Vec::new())),
+        News::Service(Change::Reset(Vec::new()), 0),
+        News::Slice(Change::Reset(Vec::new()), 0),
         News::Namespace(Change::Reset(vec![Arc::new(Namespace {
             metadata: ObjectMeta { name: Some("shop".into()), ..ObjectMeta::default() },
             ..Namespace::default()
@@ -79,6 +79,17 @@ async fn what_changes_nothing_is_not_published() {
     assert_eq!(snapshot.generation, 2);
     let cart = &snapshot.services[&ServiceName::new("shop", "cart")];
     assert_eq!(cart.cluster_ips, ["10.96.1.2".parse::<std::net::IpAddr>().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_revision_is_published_though_nothing_else_changed() {
+    let mut world = start();
+    world.report(listed());
+    let first = world.next().await;
+    world.report([News::Slice(Change::Reset(Vec::new()), 7)]);
+    let second = world.next().await;
+    assert_eq!((first.generation, first.revision.endpoint_slices), (second.generation, 0));
+    assert_eq!((second.revision.services, second.revision.endpoint_slices), (0, 7));
 }
 
 #[tokio::test]

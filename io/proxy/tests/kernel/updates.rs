@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kelson_model::{Affinity, Protocol, Snapshot, Verdict};
+use kelson_model::{Acknowledged, Affinity, Protocol, Snapshot, Verdict};
 use kelson_process::Shutdown;
 use kelson_proxy::{Config, Metrics, Nftables};
 use tokio::sync::watch;
@@ -142,7 +142,7 @@ fn a_dead_proxy_still_serves_and_guards() {
 fn udp_flows_follow_the_endpoints() {
     let it = Proxied::new(3);
     let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::default()));
-    let (acknowledged, mut acks) = watch::channel(0);
+    let (acknowledged, mut acks) = watch::channel(Acknowledged::default());
     let (_views, views) = watch::channel(node());
     let shutdown = Shutdown::new();
     std::thread::scope(|scope| {
@@ -182,7 +182,7 @@ fn nothing_is_served_before_the_first_sync() {
     put(&mut snapshot, &service("web", "10.96.0.10"), &[endpoint(1)]);
     snapshot.synced = false;
     let (snapshots, receiver) = watch::channel(Arc::new(snapshot.clone()));
-    let (acknowledged, mut acks) = watch::channel(0);
+    let (acknowledged, mut acks) = watch::channel(Acknowledged::default());
     let (_views, views) = watch::channel(node());
     let shutdown = Shutdown::new();
     std::thread::scope(|scope| {
@@ -199,7 +199,7 @@ fn nothing_is_served_before_the_first_sync() {
             assert!(start.elapsed() < Duration::from_secs(5), "the ranges are guarded from the start");
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!((it.net.ask("pod1", Protocol::Tcp, to), *acks.borrow()), (Outcome::Refused, 0));
+        assert_eq!((it.net.ask("pod1", Protocol::Tcp, to), acks.borrow().generation), (Outcome::Refused, 0));
         snapshot.synced = true;
         snapshots.send_replace(Arc::new(snapshot));
         wait_for(&mut acks, 1);
@@ -349,8 +349,8 @@ mod socket {
     }
 }
 
-fn wait_for(acks: &mut watch::Receiver<u64>, generation: u64) {
-    let acknowledged = acks.wait_for(|acknowledged| *acknowledged == generation);
+fn wait_for(acks: &mut watch::Receiver<Acknowledged>, generation: u64) {
+    let acknowledged = acks.wait_for(|done| done.generation == generation);
     block_on(async { tokio::time::timeout(Duration::from_secs(5), acknowledged).await.unwrap().unwrap() });
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kelson_model::{ServiceName, Snapshot};
+use kelson_model::{Revision, ServiceName, Snapshot};
 use serde_json::json;
 
 use super::{Tracker, Watched};
@@ -68,6 +68,21 @@ fn generation_grows_with_changes_alone() {
     assert_eq!((first.generation, second.generation), (1, 2));
     assert_eq!(first.services.len(), 1, "an older snapshot does not change");
     assert!(second.services.is_empty());
+}
+
+#[test]
+fn a_revision_moves_on_though_nothing_changed_and_never_goes_back() {
+    let mut tracker = Tracker::new();
+    let revision = |services, endpoint_slices| Revision { services, endpoint_slices };
+    tracker.services(Watched::Applied(&service("cart", 0)));
+    tracker.reached(revision(7, 0));
+    assert_eq!(tracker.snapshot().revision, revision(7, 0));
+    tracker.services(Watched::Applied(&service("cart", 0)));
+    tracker.reached(revision(9, 0));
+    tracker.reached(revision(8, 3));
+    let snapshot = tracker.snapshot();
+    assert_eq!((snapshot.generation, snapshot.revision), (1, revision(9, 3)));
+    assert!(Arc::ptr_eq(&snapshot, &tracker.snapshot()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the pod's life, by spec id, against a small made-up node.
 
+mod draining;
 mod environment;
 mod files;
 mod images;

@@ -159,38 +159,92 @@ fn a_start_that_is_under_way_is_awaited() {
     assert_eq!(step(&mut world), ["stop c-0"]);
 }
 
-#[test]
-fn a_pod_that_still_gets_connections_is_not_told_to_stop_for_half_its_grace() {
-    let mut world = World::new(single());
+fn later_ms(world: &mut World, ms: i64) {
+    world.now = world.now.checked_add(jiff::SignedDuration::from_millis(ms)).expect("a time in range");
+}
+
+/// A pod told to go while nodes may still send it connections.
+fn undrained(spec: serde_json::Value, grace: i64) -> World {
+    let mut world = World::new(spec);
     world.settle();
+    world.delete(grace);
     world.report(Report::Drained(false));
-    world.delete(30);
-    assert_eq!(step(&mut world), [""; 0]);
-    later(&mut world, 14);
-    assert_eq!(step(&mut world), [""; 0]);
-    let mut drained = World {
-        last: world.last.clone(),
-        pod: world.pod.clone(),
-        life: world.life.clone(),
-        runs: world.runs.clone(),
-        reasons: Vec::new(),
-        pending: Vec::new(),
-        exits: Default::default(),
-        ..world
-    };
-    drained.report(Report::Drained(true));
-    assert_eq!(step(&mut drained), ["stop c-0"]);
+    world
 }
 
 #[test]
-fn a_pod_nobody_drains_is_stopped_at_half_its_grace() {
+fn sigterm_never_comes_before_the_tables_have_it_and_a_moment_after() {
+    let mut world = undrained(single(), 60);
+    assert_eq!(step(&mut world), [""; 0]);
+    assert_eq!(world.events().last().map(String::as_str), Some("Killing: Stopping container c"));
+    later(&mut world, 9);
+    assert_eq!(step(&mut world), [""; 0]);
+    world.report(Report::Drained(true));
+    assert_eq!(step(&mut world), [""; 0]);
+    later_ms(&mut world, 249);
+    world.report(Report::Drained(true));
+    assert_eq!(step(&mut world), [""; 0], "being told twice starts no new moment");
+    later_ms(&mut world, 1);
+    assert_eq!(step(&mut world), ["stop c-0"]);
+}
+
+#[test]
+fn a_pod_nobody_drains_is_stopped_after_ten_seconds_or_a_third_of_its_grace() {
+    for (grace, wait) in [(60, 10), (30, 10), (12, 4), (3, 1)] {
+        let mut world = undrained(single(), grace);
+        assert_eq!(step(&mut world), [""; 0]);
+        later_ms(&mut world, wait * 1000 - 1);
+        assert_eq!(step(&mut world), [""; 0], "{grace}");
+        later_ms(&mut world, 1);
+        assert_eq!(step(&mut world), ["stop c-0"], "{grace}");
+    }
+}
+
+#[test]
+fn a_pod_deleted_in_haste_is_not_drained() {
+    for grace in [0, 1] {
+        let mut world = undrained(single(), grace);
+        assert_eq!(step(&mut world), ["stop c-0"], "{grace}");
+    }
+}
+
+#[test]
+fn a_pod_that_nothing_leads_to_is_stopped_at_once() {
     let mut world = World::new(single());
     world.settle();
-    world.report(Report::Drained(false));
     world.delete(30);
-    step(&mut world);
-    later(&mut world, 15);
+    world.report(Report::Drained(true));
     assert_eq!(step(&mut world), ["stop c-0"]);
+}
+
+#[test]
+fn the_prestop_hook_waits_for_the_drain_too() {
+    let hooked = json!({"containers": [{"name": "c", "image": "x:1", "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}]});
+    let mut world = undrained(hooked, 30);
+    assert_eq!(step(&mut world), [""; 0]);
+    world.report(Report::Drained(true));
+    later_ms(&mut world, 250);
+    assert_eq!(step(&mut world), ["prestop c-0 30"]);
+}
+
+#[test]
+fn a_container_that_is_being_killed_already_is_not_held_up() {
+    let probed = json!({"containers": [{"name": "c", "image": "x:1",
+        "livenessProbe": {"failureThreshold": 1, "exec": {"command": ["x"]}}}]});
+    let mut world = World::new(probed);
+    world.settle();
+    world.report(Report::Probed {
+        id: "c-0".to_owned(),
+        kind: crate::ProbeKind::Liveness,
+        outcome: crate::ProbeOutcome::Failure("no".to_owned()),
+    });
+    world.pending.clear();
+    assert_eq!(step(&mut world), ["stop c-0"]);
+    world.delete(30);
+    world.report(Report::Drained(false));
+    step(&mut world);
+    later(&mut world, 30);
+    assert!(step(&mut world).contains(&"kill c-0".to_owned()));
 }
 
 #[test]
@@ -216,4 +270,20 @@ fn f19_a_container_is_not_running_before_its_poststart_hook_is_over() {
     world.report(Report::HookDone { id: "a-0".to_owned(), kind: HookKind::PostStart, error: None });
     world.settle();
     assert_eq!((world.state("a").as_str(), world.state("b").as_str()), ("Running", "Running"));
+}
+
+#[test]
+fn a_pod_that_takes_too_much_is_evicted_and_one_that_does_not_belong_here_rejected() {
+    let mut world = World::new(single());
+    world.settle();
+    world.report(Report::Evicted("too much".to_owned()));
+    assert_eq!(step(&mut world), ["stop c-0"]);
+    assert!(world.events().contains(&"Evicted: too much".to_owned()));
+    let mut world = World::new(single());
+    world.report(Report::Rejected { reason: "NodeAffinity", message: "not here".to_owned() });
+    assert_eq!(step(&mut world), [""; 0], "nothing is started");
+    let status = world.step().status.clone();
+    let told = (status.phase.as_deref(), status.reason.as_deref(), status.message.as_deref());
+    assert_eq!(told, (Some("Failed"), Some("NodeAffinity"), Some("Pod was rejected: not here")));
+    assert!(world.events().contains(&"NodeAffinity: not here".to_owned()));
 }

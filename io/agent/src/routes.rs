@@ -1,0 +1,86 @@
+//! Whether new connections may still come to a pod that is on its way out: what is seen of Services and nodes, in one.
+//!
+//! Collects what `kelson_pods::Drain` decides on. An agent that is given no routes (its pods are behind another system's
+//! data plane) holds no pod back.
+
+use crate::services::Services;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kelson_model::{PodRef, Revision, Snapshot, Ways};
+use kelson_plans::{pod, select};
+use kelson_pods::{Drain, Sight};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// How Services lead to pods, and how far every node's data plane has come with it.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// The cluster as this node knows it.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What every Ready node has applied.
+    pub everywhere: watch::Receiver<Revision>,
+}
+
+/// One pod's routes, followed from when it is told to go until nothing comes any more.
+pub struct Draining {
+    routes: Routes,
+    drain: Drain,
+    over: bool,
+}
+
+impl Draining {
+    pub fn new(routes: Routes) -> Draining {
+        Draining { routes, drain: Drain::default(), over: false }
+    }
+
+    /// Looks again; whether no node sends the pod anything new any more.
+    pub fn look(&mut self, pod: &Pod, services: &Services) -> bool {
+        let snapshot = self.routes.snapshots.borrow_and_update().clone();
+        let everywhere = *self.routes.everywhere.borrow_and_update();
+        // What is not known yet could be anything.
+        let ways = if snapshot.synced { snapshot.ways_to(&reference(pod)) } else { Ways::Open };
+        let expected = pod::is_ready(pod) && is_chosen(pod, services);
+        self.over = self.drain.is_over(&Sight { ways, expected, seen: snapshot.revision, everywhere });
+        self.over
+    }
+
+    /// Waits for something that could change the answer; for ever once nothing can.
+    pub async fn changed(&mut self) {
+        if self.over {
+            return std::future::pending().await;
+        }
+        let told = tokio::select! {
+            told = self.routes.snapshots.changed() => told,
+            told = self.routes.everywhere.changed() => told,
+        };
+        // Senders go at shutdown: nothing is to be heard any more.
+        if told.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+fn reference(pod: &Pod) -> PodRef {
+    let text = |value: &Option<String>| value.as_deref().unwrap_or_default().into();
+    PodRef { namespace: text(&pod.metadata.namespace), name: text(&pod.metadata.name) }
+}
+
+/// Whether a Service with an address of its own chooses the pod; true while Services are not known.
+fn is_chosen(pod: &Pod, services: &Services) -> bool {
+    let Some(services) = services else { return true };
+    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+    let of_namespace = services.range((namespace.clone(), String::new())..);
+    let mut of_namespace = of_namespace.take_while(|((of, _), _)| *of == namespace);
+    of_namespace.any(|(_, service)| chooses(service, pod))
+}
+
+fn chooses(service: &Service, pod: &Pod) -> bool {
+    let Some(spec) = &service.spec else { return false };
+    let labels = service.metadata.labels.as_ref();
+    let foreign = labels.is_some_and(|it| it.contains_key("service.kubernetes.io/service-proxy-name"));
+    let published = spec.cluster_ip.as_deref().is_some_and(|ip| !ip.is_empty() && ip != "None");
+    let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty() && published && !foreign);
+    selector.is_some_and(|selector| select::matches_all(selector, pod.metadata.labels.as_ref()))
+}
+
+#[cfg(test)]
+mod tests;
