@@ -2,7 +2,8 @@
 //!
 //! For images with nothing else in them: `kubectl exec POD -- /kelson lookup hello`.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -16,27 +17,27 @@ const ANSWER_BYTES: usize = 4096;
 
 #[derive(clap::Args)]
 pub struct Flags {
-    /// The name to look up
+    /// The name to look up, or an address whose name is wanted
     name: String,
-    /// Kind of record: A, AAAA, SRV, PTR, CNAME, TXT …
-    #[arg(long = "type", default_value = "A")]
-    kind: String,
+    /// Kind of record: A, AAAA, SRV, PTR, CNAME, TXT … [default: A, or PTR for an address]
+    #[arg(long = "type")]
+    kind: Option<String>,
     /// Name server to ask [default: the first of /etc/resolv.conf]
     #[arg(long)]
     server: Option<IpAddr>,
+    /// Port of the name server
+    #[arg(long, default_value_t = 53)]
+    port: u16,
 }
 
 pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let resolv = Resolv::parse(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
     let server =
         flags.server.or(resolv.server).context("no name server in /etc/resolv.conf: pass --server")?;
-    let kind: RecordType = flags
-        .kind
-        .to_uppercase()
-        .parse()
-        .with_context(|| format!("--type: {} is no record type", flags.kind))?;
+    let server = SocketAddr::new(server, flags.port);
+    let (name, kind) = wanted(flags)?;
     println!("server {server}");
-    for candidate in resolv.candidates(&flags.name) {
+    for candidate in resolv.candidates(&name) {
         let answer = ask(server, &candidate, kind)?;
         match answer.metadata.response_code {
             ResponseCode::NoError => return print(&candidate, kind, &answer),
@@ -45,6 +46,19 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         }
     }
     bail!("{server} knows no {}", flags.name)
+}
+
+/// The name and the kind of record: of an address, the name that leads to its name.
+fn wanted(flags: &Flags) -> anyhow::Result<(String, RecordType)> {
+    let kind = |text: &String| {
+        let parsed: Result<RecordType, _> = text.to_uppercase().parse();
+        parsed.with_context(|| format!("--type: {text} is no record type"))
+    };
+    let kind = flags.kind.as_ref().map(kind).transpose()?;
+    Ok(match flags.name.parse::<IpAddr>() {
+        Ok(address) => (Name::from(address).to_ascii(), kind.unwrap_or(RecordType::PTR)),
+        Err(_) => (flags.name.clone(), kind.unwrap_or(RecordType::A)),
+    })
 }
 
 fn print(name: &str, kind: RecordType, answer: &Message) -> anyhow::Result<()> {
@@ -57,7 +71,8 @@ fn print(name: &str, kind: RecordType, answer: &Message) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ask(server: IpAddr, name: &str, kind: RecordType) -> anyhow::Result<Message> {
+/// Asks `server` for the records of type `kind` of `name`; over TCP when the answer does not fit a datagram.
+pub fn ask(server: SocketAddr, name: &str, kind: RecordType) -> anyhow::Result<Message> {
     #[expect(clippy::cast_possible_truncation, reason = "a message id is 16 of the random bits")]
     let id = kelson_process::random_u64() as u16;
     let mut query = Message::new(id, MessageType::Query, OpCode::Query);
@@ -66,17 +81,41 @@ fn ask(server: IpAddr, name: &str, kind: RecordType) -> anyhow::Result<Message> 
         Name::from_ascii(name).with_context(|| format!("{name} is no domain name"))?,
         kind,
     ));
-    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    let query = query.to_vec()?;
+    let silence = || format!("no answer from {server}");
+    let read = |bytes: &[u8]| -> anyhow::Result<Message> {
+        let answer =
+            Message::from_vec(bytes).with_context(|| format!("{server} answered something malformed"))?;
+        if answer.metadata.id != id {
+            bail!("{server} answered another question");
+        }
+        Ok(answer)
+    };
+    let answer = read(&by_udp(server, &query).with_context(silence)?)?;
+    if answer.metadata.truncation { read(&by_tcp(server, &query).with_context(silence)?) } else { Ok(answer) }
+}
+
+fn by_udp(server: SocketAddr, query: &[u8]) -> std::io::Result<Vec<u8>> {
+    let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+    let socket = UdpSocket::bind((any, 0))?;
     socket.set_read_timeout(Some(TIMEOUT))?;
-    socket.connect(SocketAddr::new(server, 53))?;
-    socket.send(&query.to_vec()?).with_context(|| format!("asking {server}"))?;
-    let mut buffer = [0; ANSWER_BYTES];
-    let length = socket.recv(&mut buffer).with_context(|| format!("no answer from {server}"))?;
-    let answer = Message::from_vec(&buffer[..length])
-        .with_context(|| format!("{server} answered something malformed"))?;
-    if answer.metadata.id != id {
-        bail!("{server} answered another question");
-    }
+    socket.connect(server)?;
+    socket.send(query)?;
+    let mut buffer = vec![0; ANSWER_BYTES];
+    let length = socket.recv(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+fn by_tcp(server: SocketAddr, query: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let length = u16::try_from(query.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], query].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer)?;
     Ok(answer)
 }
 

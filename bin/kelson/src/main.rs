@@ -8,6 +8,7 @@ mod dns;
 mod down;
 mod echo;
 mod exit;
+mod explain;
 mod image;
 mod load;
 mod lookup;
@@ -36,6 +37,8 @@ enum Command {
     Down(down::Flags),
     /// Answer cluster DNS in front of any cluster's API
     Dns(dns::Flags),
+    /// Say why a Service answers, or why it does not
+    Explain(explain::Flags),
     /// Import, pull and list container images
     Image(image::Flags),
     /// Create or change the objects of a manifest (kubectl does this and more)
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(flags) => up::run(*flags),
         Command::Down(flags) => down::run(&flags),
         Command::Dns(flags) => dns::run(flags),
+        Command::Explain(flags) => explain::run(&flags),
         Command::Image(flags) => image::run(flags),
         Command::Apply(flags) => client::block_on(client::apply::run(flags)),
         Command::Get(flags) => client::block_on(client::get::run(flags)),

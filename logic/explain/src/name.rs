@@ -204,7 +204,7 @@ fn readings<'a>(asked: &'a str, place: &'a str, domain: &str) -> Vec<Parts<'a>> 
 fn foreign(context: &Context<'_>, asked: &str) -> Step {
     let domain = &context.domain;
     let asked = asked.trim_end_matches('.');
-    let other = asked.split_once(".svc.").map(|(before, after)| (before, after));
+    let other = asked.split_once(".svc.");
     if let Some((before, after)) = other {
         let hint = if near(after, [domain.as_str()]).is_empty() { "" } else { ", which is close to it" };
         return Step::wrong(

@@ -95,7 +95,7 @@ impl Walk {
     fn through(&mut self, context: &Context<'_>, client: &Client<'_>, service: &Service) {
         let asked = context.question.port.as_ref();
         let ports = port::chosen(service, asked).unwrap_or_default();
-        if self.to_the_pods(context, client, service, &ports).is_none() {
+        if self.reach_pods(context, client, service, &ports).is_none() {
             let consequence = packet::step(context, client, service, &ports);
             let consequence = consequence.filter(|step| step.verdict == Verdict::Wrong);
             self.steps.extend(consequence.map(|step| Step { next: None, ..step }));
@@ -109,7 +109,7 @@ impl Walk {
     }
 
     /// From the name to programs that listen.
-    fn to_the_pods(
+    fn reach_pods(
         &mut self,
         context: &Context<'_>,
         client: &Client<'_>,

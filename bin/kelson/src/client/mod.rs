@@ -22,7 +22,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    async fn client(&self) -> anyhow::Result<kube::Client> {
+    /// The namespace that is meant.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A client of that cluster.
+    pub async fn client(&self) -> anyhow::Result<kube::Client> {
         let path = self.kubeconfig.display();
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).with_context(|| {
             format!("reading {path}: is `kelson up` running with this --write-kubeconfig?")
@@ -33,6 +39,6 @@ impl Connection {
 }
 
 /// Runs one client verb to its end.
-pub fn block_on(verb: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub fn block_on<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
 }
