@@ -4,7 +4,11 @@ mod harness;
 
 mod clusterip;
 mod durability;
+mod ingress;
 mod kubectl;
 mod names;
+mod outside;
+mod rbac;
 mod restart;
 mod startup;
+mod uplink;

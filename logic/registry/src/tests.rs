@@ -123,7 +123,8 @@ fn more_manifests(spec: &Value, template: &Value) -> Vec<Value> {
 fn every_kind_has_a_manifest_here() {
     let tried: BTreeSet<String> =
         manifests().iter().map(|manifest| kind_of(manifest).0.kind.to_owned()).collect();
-    let all: BTreeSet<String> = kinds().iter().map(|kind| kind.kind.to_owned()).collect();
+    let stored = kinds().iter().filter(|kind| kind.verbs.contains(&"get"));
+    let all: BTreeSet<String> = stored.map(|kind| kind.kind.to_owned()).collect();
     assert_eq!(tried, all);
 }
 
