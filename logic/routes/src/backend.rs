@@ -134,18 +134,18 @@ pub(crate) fn resolve(snapshot: &Snapshot, domain: &str, reference: &BackendRef)
     let BackendRef::Service { service, port } = reference else {
         return Target::Unavailable(Unavailable::NotAService);
     };
-    let (mut name, mut port) = (service.clone(), port.clone());
+    let (mut next, mut port) = (Inside { service: service.clone(), hostname: None }, port.clone());
     for _ in 0..ALIASES_MAX {
-        let Some(service) = snapshot.services.get(&name) else {
+        let Some(service) = snapshot.services.get(&next.service) else {
             return Target::Unavailable(Unavailable::NoService);
         };
         let Exposure::ExternalName(alias) = &service.exposure else {
-            return endpoints(snapshot, service, &port);
+            return endpoints(snapshot, service, &port, next.hostname.as_deref());
         };
         port = through_alias(service, port);
         let alias = alias.strip_suffix('.').unwrap_or(alias).to_ascii_lowercase();
         match inside(&alias, domain) {
-            Some(next) => name = next,
+            Some(followed) => next = followed,
             None => return external(&alias, &port),
         }
     }
@@ -160,12 +160,24 @@ fn through_alias(service: &Service, port: PortRef) -> PortRef {
     }
 }
 
-/// The Service that `alias` names: `<service>.<namespace>.svc`, with or without the cluster's domain.
-fn inside(alias: &str, domain: &str) -> Option<ServiceName> {
+/// What a name inside the cluster leads to.
+struct Inside {
+    service: ServiceName,
+    /// The pod meant, by its host name under the Service (spec D1.6).
+    hostname: Option<Box<str>>,
+}
+
+/// What `alias` names inside the cluster: `[<hostname>.]<service>.<namespace>.svc`, with or without the cluster's domain.
+fn inside(alias: &str, domain: &str) -> Option<Inside> {
     let relative = alias.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.')).unwrap_or(alias);
-    let (service, namespace) = relative.strip_suffix(".svc")?.split_once('.')?;
-    let is_label = |label: &str| !label.is_empty() && !label.contains('.');
-    (is_label(service) && is_label(namespace)).then(|| ServiceName::new(namespace, service))
+    let labels: Vec<&str> = relative.strip_suffix(".svc")?.split('.').collect();
+    let (hostname, service, namespace) = match labels[..] {
+        [service, namespace] => (None, service, namespace),
+        [hostname, service, namespace] => (Some(hostname.into()), service, namespace),
+        _ => return None,
+    };
+    let are_labels = labels.iter().all(|label| !label.is_empty());
+    are_labels.then(|| Inside { service: ServiceName::new(namespace, service), hostname })
 }
 
 fn external(alias: &str, port: &PortRef) -> Target {
@@ -177,7 +189,7 @@ fn external(alias: &str, port: &PortRef) -> Target {
     }
 }
 
-fn endpoints(snapshot: &Snapshot, service: &Service, port: &PortRef) -> Target {
+fn endpoints(snapshot: &Snapshot, service: &Service, port: &PortRef, hostname: Option<&str>) -> Target {
     let (key, fixed_port) = match (tcp_port(service, port), port) {
         (Some(found), _) => (service.name.port(&found.name), None),
         // A headless Service without ports: its names lead to pods, and any port of theirs may be meant (spec D1.15).
@@ -185,7 +197,8 @@ fn endpoints(snapshot: &Snapshot, service: &Service, port: &PortRef) -> Target {
         _ => return Target::Unavailable(Unavailable::NoPort),
     };
     let all = snapshot.endpoints.get(&key).map(AsRef::as_ref).unwrap_or_default();
-    let addresses = usable(all).filter_map(|endpoint| {
+    let is_meant = |endpoint: &&Endpoint| hostname.is_none() || endpoint.hostname.as_deref() == hostname;
+    let addresses = usable(all).filter(is_meant).filter_map(|endpoint| {
         let port = fixed_port.unwrap_or(endpoint.port);
         (port > 0).then_some(SocketAddr::new(endpoint.address, port))
     });
@@ -212,3 +225,6 @@ fn tcp_port<'a>(service: &'a Service, wanted: &PortRef) -> Option<&'a ServicePor
         PortRef::Name(name) => port.name == *name,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,3 +76,6 @@ fn is_default(class: &IngressClass) -> bool {
         .and_then(|annotations| annotations.get(DEFAULT_ANNOTATION))
         .is_some_and(|value| value == "true")
 }
+
+#[cfg(test)]
+mod tests;

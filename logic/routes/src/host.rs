@@ -86,3 +86,6 @@ impl<T> HostMap<T> {
         self.exact.values().chain(self.wildcard.values()).chain(&self.any)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,10 +18,12 @@ mod path;
 mod rules;
 mod status;
 mod table;
+#[cfg(test)]
+mod test_world;
 
 pub use backend::{Backend, BackendRef, PortRef, Target, Unavailable};
 pub use class::ClassConfig;
 pub use host::normalize as normalize_host;
 pub use path::normalize as normalize_path;
 pub use status::{IngressName, StatusWrite, plan_status};
-pub use table::{BackendId, Compiler, Decision, RouteConfig, RouteTable, SecretName};
+pub use table::{BackendId, Compiler, Decision, Route, RouteConfig, RouteTable, SecretName};

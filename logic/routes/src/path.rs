@@ -117,3 +117,6 @@ fn insert_new<T>(map: &mut BTreeMap<Box<str>, T>, key: &str, value: T) -> bool {
     }
     is_new
 }
+
+#[cfg(test)]
+mod tests;

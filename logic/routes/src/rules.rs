@@ -4,7 +4,6 @@
 //! A part that cannot be served is named in a warning and the rest of its Ingress counts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressBackend, IngressSpec, IngressTLS};
 
@@ -16,19 +15,33 @@ use crate::table::{BackendId, SecretName};
 /// Most warnings of one compilation.
 const WARNINGS_MAX: usize = 100;
 
+/// Ingresses that say `false` here are served on plain HTTP even where their host has a certificate. The names are
+/// ingress-nginx's, the second its older one.
+const REDIRECT_ANNOTATIONS: [&str; 2] =
+    ["nginx.ingress.kubernetes.io/ssl-redirect", "ingress.kubernetes.io/ssl-redirect"];
+
+/// Where requests go by one path of an Ingress, or by its default backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// The backend.
+    pub backend: BackendId,
+    /// Plain requests are sent to HTTPS first, where the host has a certificate.
+    pub redirect: bool,
+}
+
 /// What is known about one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct HostRules {
-    paths: PathMap<BackendId>,
+    paths: PathMap<Rule>,
     /// The default backend of the oldest Ingress that has one and names this host.
-    default: Option<BackendId>,
+    default: Option<Rule>,
 }
 
 /// The rules of all Ingresses that are ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     hosts: HostMap<HostRules>,
-    default: Option<BackendId>,
+    default: Option<Rule>,
     certificates: HostMap<SecretName>,
     backends: Vec<BackendRef>,
 }
@@ -43,9 +56,9 @@ impl Rules {
         merger.rules
     }
 
-    /// The backend for a request; both parts are normalized. A host's own rules come first, then those for its parent's
+    /// The rule for a request; both parts are normalized. A host's own rules come first, then those for its parent's
     /// wildcard and those for every host, then default backends in the same order (spec G2.1–G2.6).
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<BackendId> {
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<Rule> {
         let by_rule = self.hosts.matching(host).find_map(|host| host.paths.find(path).copied());
         let by_host = || self.hosts.matching(host).find_map(|host| host.default);
         by_rule.or_else(by_host).or(self.default)
@@ -84,6 +97,7 @@ struct Merger<'a> {
 struct Origin<'a> {
     namespace: &'a str,
     name: &'a str,
+    redirect: bool,
 }
 
 impl Merger<'_> {
@@ -98,7 +112,7 @@ impl Merger<'_> {
         let (Some(namespace), Some(name)) = (metadata.namespace.as_deref(), metadata.name.as_deref()) else {
             return;
         };
-        let origin = Origin { namespace, name };
+        let origin = Origin { namespace, name, redirect: redirects(ingress) };
         let Some(spec) = &ingress.spec else { return self.warn(&origin, "spec", "is missing") };
         self.rules_of(&origin, spec);
         self.default_backend(&origin, spec);
@@ -113,9 +127,9 @@ impl Merger<'_> {
             };
             let Some(http) = &rule.http else { continue };
             for (number, path) in http.paths.iter().enumerate() {
-                let backend = self.backend(origin, &path.backend);
+                let rule = self.rule(origin, &path.backend);
                 let rules = self.rules.hosts.entry(host.clone(), HostRules::default);
-                if let Err(problem) = insert(&mut rules.paths, path, backend) {
+                if let Err(problem) = insert(&mut rules.paths, path, rule) {
                     self.warn(origin, &format!("spec.rules[{index}].http.paths[{number}]"), problem);
                 }
             }
@@ -124,10 +138,10 @@ impl Merger<'_> {
 
     fn default_backend(&mut self, origin: &Origin<'_>, spec: &IngressSpec) {
         let Some(backend) = &spec.default_backend else { return };
-        let backend = self.backend(origin, backend);
-        self.rules.default.get_or_insert(backend);
+        let rule = self.rule(origin, backend);
+        self.rules.default.get_or_insert(rule);
         for host in hosts(spec) {
-            self.rules.hosts.entry(host, HostRules::default).default.get_or_insert(backend);
+            self.rules.hosts.entry(host, HostRules::default).default.get_or_insert(rule);
         }
     }
 
@@ -137,7 +151,9 @@ impl Merger<'_> {
             let secret = SecretName { namespace: origin.namespace.into(), name: secret.into() };
             for host in tls_hosts(tls, spec) {
                 match host {
-                    Some(host) => drop(self.rules.certificates.entry(host, || secret.clone())),
+                    Some(host) => {
+                        self.rules.certificates.entry(host, || secret.clone());
+                    }
                     None => self.warn(
                         origin,
                         &format!("spec.tls[{index}].hosts"),
@@ -146,6 +162,10 @@ impl Merger<'_> {
                 }
             }
         }
+    }
+
+    fn rule(&mut self, origin: &Origin<'_>, backend: &IngressBackend) -> Rule {
+        Rule { backend: self.backend(origin, backend), redirect: origin.redirect }
     }
 
     /// The id of a backend; the same for all that name the same port of the same Service.
@@ -163,14 +183,21 @@ impl Merger<'_> {
     }
 }
 
-fn insert(paths: &mut PathMap<BackendId>, path: &HTTPIngressPath, id: BackendId) -> Result<(), &'static str> {
+/// Whether plain requests are sent to HTTPS: unless an annotation says `false`.
+fn redirects(ingress: &Ingress) -> bool {
+    let annotations = ingress.metadata.annotations.as_ref();
+    let said = annotations.and_then(|all| REDIRECT_ANNOTATIONS.iter().find_map(|key| all.get(*key)));
+    said.is_none_or(|value| value != "false")
+}
+
+fn insert(paths: &mut PathMap<Rule>, path: &HTTPIngressPath, rule: Rule) -> Result<(), &'static str> {
     let text = path.path.as_deref().unwrap_or_default();
     if !text.is_empty() && !text.starts_with('/') {
         return Err("is not absolute, so no request has it");
     }
     let is_new = match path.path_type.as_str() {
-        "Exact" => paths.insert_exact(if text.is_empty() { "/" } else { text }, id),
-        _ => paths.insert_prefix(text, id),
+        "Exact" => paths.insert_exact(if text.is_empty() { "/" } else { text }, rule),
+        _ => paths.insert_prefix(text, rule),
     };
     is_new.then_some(()).ok_or("is claimed by an older rule for the same host and path")
 }
@@ -191,9 +218,5 @@ fn tls_hosts(tls: &IngressTLS, spec: &IngressSpec) -> Vec<Option<HostPattern>> {
     }
 }
 
-/// The rules of `ingresses`, shared.
-pub(crate) fn merge(ingresses: &[&Ingress]) -> (Arc<Rules>, Vec<String>) {
-    let mut warnings = Vec::new();
-    let rules = Rules::new(ingresses, &mut warnings);
-    (Arc::new(rules), warnings)
-}
+#[cfg(test)]
+mod tests;

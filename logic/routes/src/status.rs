@@ -24,6 +24,8 @@ pub struct IngressName {
 pub struct StatusWrite {
     /// The Ingress.
     pub ingress: IngressName,
+    /// Its uid: another Ingress of the same name is not meant.
+    pub uid: Option<String>,
     /// What `status.loadBalancer.ingress` is to be, as IPs.
     pub addresses: Vec<IpAddr>,
 }
@@ -47,7 +49,8 @@ pub fn plan_status(
         let wanted = if is_ours { addresses } else { &[] };
         let may_write = is_ours || (before.contains(&name) && is_showing(shown, addresses));
         if may_write && !is_showing(shown, wanted) {
-            writes.push(StatusWrite { ingress: name.clone(), addresses: wanted.to_vec() });
+            let uid = ingress.metadata.uid.clone();
+            writes.push(StatusWrite { ingress: name.clone(), uid, addresses: wanted.to_vec() });
         }
         if is_ours {
             served.insert(name);
@@ -73,3 +76,6 @@ fn is_showing(shown: &[IngressLoadBalancerIngress], addresses: &[IpAddr]) -> boo
     };
     shown.len() == addresses.len() && shown.iter().zip(addresses).all(is_same)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use kelson_model::Snapshot;
 
 use crate::backend::{Backend, resolve};
 use crate::class::{ClassConfig, Classes};
-use crate::rules::{Rules, merge};
+use crate::rules::Rules;
 use crate::{host, path};
 
 /// What routing is told beside the objects.
@@ -40,11 +40,22 @@ pub struct SecretName {
     pub name: Arc<str>,
 }
 
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route<'t> {
+    /// The backend's place in [`RouteTable::backends`].
+    pub id: BackendId,
+    /// The backend.
+    pub backend: &'t Backend,
+    /// A plain request is to be sent to HTTPS first, if the host has a certificate.
+    pub redirect: bool,
+}
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision<'t> {
-    /// It goes to this backend.
-    Backend(BackendId, &'t Backend),
+    /// It goes to a backend.
+    Backend(Route<'t>),
     /// No rule is for it and there is no default backend (spec G2.1).
     NotFound,
 }
@@ -68,8 +79,8 @@ impl Compiler {
         let classes = Classes::new(classes, &self.config.class);
         let ours: Vec<&Ingress> =
             ingresses.iter().map(AsRef::as_ref).filter(|ingress| classes.claim(ingress)).collect();
-        let (rules, warnings) = merge(&ours);
-        self.rules = rules;
+        let mut warnings = Vec::new();
+        self.rules = Arc::new(Rules::new(&ours, &mut warnings));
         warnings
     }
 
@@ -110,11 +121,12 @@ impl RouteTable {
 
     /// What becomes of a request for `path` of `host`, both as the client wrote them; without a host, `""`.
     pub fn decide(&self, host: &str, path: &str) -> Decision<'_> {
-        let id = self.rules.find(&host::normalize(host), &path::normalize(path));
-        match id.and_then(|id| Some((id, self.backends.get(id.0)?))) {
-            Some((id, backend)) => Decision::Backend(id, backend),
-            None => Decision::NotFound,
-        }
+        let rule = self.rules.find(&host::normalize(host), &path::normalize(path));
+        let route = rule.and_then(|rule| {
+            let backend = self.backends.get(rule.backend.0)?;
+            Some(Route { id: rule.backend, backend, redirect: rule.redirect })
+        });
+        route.map_or(Decision::NotFound, Decision::Backend)
     }
 
     /// The Secret whose certificate a client that asks for `sni` is shown; `None` means the default certificate.
@@ -137,3 +149,6 @@ impl RouteTable {
         Arc::ptr_eq(&self.rules, &other.rules)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Ingress: HTTP and HTTPS from outside the cluster to the pods behind Ingress objects.
+//!
+//! ```text
+//! Ingress, IngressClass, Secret ─ follow ─┐
+//! Snapshot ───────────────────────────────┴► Publisher ► Routing (swapped in whole)
+//!                                                           │ decide, certificate
+//! client ─ server (limits, TLS) ─ service ─ head ─ forward ─┴► balance ► upstream ─ pod
+//! ```
+//!
+//! Which backend a request is for is decided by `kelson-routes`; here are sockets, TLS, connections kept to backends, and
+//! what is done when one of them fails. Requests go straight to pods, never through a ClusterIP.
+//!
+//! **Untrusted bytes.** Everything a client sends: the TLS handshake (read by rustls), request heads and framing (hyper),
+//! then in our hands host, path, `Connection`, `Upgrade` and `X-Forwarded-*` ([`head`](self), `kelson_routes`). Everything
+//! a backend sends: response heads and framing (hyper). What name servers answer (hickory-proto), and Secrets' PEM
+//! (rustls-pki-types). None can cause a panic, and each has its bound in [`Limits`] or beside the code that reads it.
+//! Bodies are passed on piece by piece and never held.
+
+mod activity;
+mod balance;
+mod body;
+mod certificates;
+mod config;
+mod error;
+mod follow;
+mod forward;
+mod head;
+mod names;
+mod routing;
+mod server;
+mod service;
+mod status;
+mod tunnel;
+mod upstream;
+
+pub use config::{Config, Limits, NameServers};
+pub use error::IngressError;
+pub use follow::follow;
+pub use routing::{Publisher, Routing};
+pub use server::{Listeners, Server};

@@ -1,0 +1,12 @@
+//! The ingress over real sockets on 127.0.0.1: real bytes from clients, real backends, tables made of real objects.
+
+mod backend;
+mod draining;
+mod failing;
+mod limits;
+mod names;
+mod requests;
+mod smuggling;
+mod tls;
+mod tunnels;
+mod world;
