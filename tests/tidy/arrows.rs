@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("agent", &["process", "cluster", "model", "plans", "pods", "machinery", "images", "runtime", "network"]),
     ("proxy", &["process", "cluster", "model", "index", "tables"]),
     ("dns", &["process", "cluster", "model", "index", "zones"]),
+    ("ingress", &["process", "cluster", "model", "routes"]),
     ("bench", &[]),
 ];
 

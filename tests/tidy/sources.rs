@@ -69,6 +69,10 @@ fn declared_name(line: &str) -> Option<&str> {
         .split_whitespace()
         .skip_while(|w| w.starts_with("pub") || ["async", "const", "unsafe"].contains(w));
     let keyword = words.next()?;
+    // What an impl calls its types is its trait's choice.
+    if keyword == "type" && line.starts_with(' ') {
+        return None;
+    }
     let name = words.next()?;
     let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
     ["struct", "enum", "trait", "mod", "fn", "type"].contains(&keyword).then(|| &name[..end])
