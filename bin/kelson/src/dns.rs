@@ -92,7 +92,7 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
 }
 
 /// The client of that kubeconfig, or of the service account of the pod this runs in.
-async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
     let config = match kubeconfig {
         Some(path) => {
             let kubeconfig = Kubeconfig::read_from(path)

@@ -10,6 +10,7 @@ mod echo;
 mod exit;
 mod explain;
 mod image;
+mod ingress;
 mod load;
 mod lookup;
 mod up;
@@ -37,6 +38,8 @@ enum Command {
     Down(down::Flags),
     /// Answer cluster DNS in front of any cluster's API
     Dns(dns::Flags),
+    /// Serve Ingresses over HTTP and HTTPS in front of any cluster's pods
+    Ingress(ingress::Flags),
     /// Say why a Service answers, or why it does not
     Explain(explain::Flags),
     /// Import, pull and list container images
@@ -71,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(flags) => up::run(*flags),
         Command::Down(flags) => down::run(&flags),
         Command::Dns(flags) => dns::run(flags),
+        Command::Ingress(flags) => ingress::run(flags),
         Command::Explain(flags) => explain::run(&flags),
         Command::Image(flags) => image::run(flags),
         Command::Apply(flags) => client::block_on(client::apply::run(flags)),

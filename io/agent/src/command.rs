@@ -25,16 +25,18 @@ pub enum Outcome {
 /// Runs `args` in the container, for at most `limit`.
 pub async fn run(pod: &Pod, id: &str, args: &[String], limit: Duration) -> Outcome {
     let exec = ExecConfig { args: args.to_vec(), stdout: true, stderr: true, ..ExecConfig::default() };
-    let mut session = match pod.exec(id, &exec).await {
-        Ok(session) => session,
-        Err(error) => return Outcome::Failed(chain(&error)),
+    let begun = tokio::time::Instant::now();
+    let mut session = match tokio::time::timeout(limit, pod.exec(id, &exec)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => return Outcome::Failed(chain(&error)),
+        Err(_) => return Outcome::TimedOut,
     };
     let (stdout, stderr) = (session.stdout.take(), session.stderr.take());
     let work = async {
         let (out, err, code) = tokio::join!(read(stdout), read(stderr), session.control.wait());
         code.map(|code| (code, out + &err))
     };
-    match tokio::time::timeout(limit, work).await {
+    match tokio::time::timeout_at(begun + limit, work).await {
         Ok(Ok((code, output))) => Outcome::Ended { code, output },
         Ok(Err(error)) => Outcome::Failed(chain(&error)),
         Err(_) => {

@@ -269,7 +269,8 @@ async fn volume_mount(
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some();
-    let claimed_read_only = volume.persistent_volume_claim.as_ref().and_then(|it| it.read_only).unwrap_or(false);
+    let claimed_read_only =
+        volume.persistent_volume_claim.as_ref().and_then(|it| it.read_only).unwrap_or(false);
     Ok(Mount {
         source,
         destination: absolute(&mount.mount_path),
@@ -298,9 +299,10 @@ pub async fn remove(host: &Host, pod: &Pod, shim: Option<&kelson_runtime::Pod>, 
     sandbox::release_root(host, &run.id).await;
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let log = log_path(host, pod, &run.container, run.attempt);
-    let rotated = log.with_extension("log.1");
+    let rotated = (1..kelson_runtime::LOG_FILES).map(|age| kelson_runtime::rotated(&log, age));
+    let message = host.paths.termination_message(uid, &run.id);
     let _ = volumes::remove(&host.paths.pod(uid).join("subpaths").join(&run.id));
-    for path in [log, rotated, host.paths.termination_message(uid, &run.id)] {
+    for path in rotated.chain([log.clone(), message]) {
         let _ = std::fs::remove_file(path);
     }
 }

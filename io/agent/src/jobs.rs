@@ -6,7 +6,7 @@ use crate::sandbox::Sandbox;
 use crate::volumes::Mounted;
 use crate::{container, credentials, hooks, probes, sandbox, volumes};
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kelson_images::{Auth, PullOptions};
 use kelson_pods::{HookKind, ImageFacts, ProbeKind, ProbeOutcome, PullError, Report, StartError, StopSignal};
 use kelson_runtime::{ContainerConfig, ContainerState, Phase};
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
+/// How often volumes with a limit are looked at, as upstream does.
+const MEASURE: Duration = Duration::from_secs(10);
+
 /// What a job ended in.
 pub enum Outcome {
     Reports(Vec<Report>),
@@ -26,24 +29,51 @@ pub enum Outcome {
     Sandbox(Sandbox),
     SandboxGone,
     Refreshed,
-    Started { config: Box<ContainerConfig> },
+    /// Too much is in a volume, says the message.
+    Measured(Option<String>),
+    Started {
+        config: Box<ContainerConfig>,
+    },
 }
 
 fn report(report: Report) -> Outcome {
     Outcome::Reports(vec![report])
 }
 
+/// Puts the volumes in place, if the pod may run here at all.
 pub async fn mount(host: &Host, pod: &Pod, ips: &[String], mounted: Mounted) -> Outcome {
+    if let Some(message) = misplaced(host, pod).await {
+        return report(Report::Rejected { reason: "NodeAffinity", message });
+    }
     report(match volumes::mount_all(host, pod, ips, mounted).await {
         Ok(()) => Report::VolumesMounted,
         Err(messages) => Report::VolumesFailed(messages),
     })
 }
 
+/// Why a pod that was bound past the scheduler does not belong here. A node that cannot be read says nothing.
+async fn misplaced(host: &Host, pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let chooses = spec.node_selector.is_some()
+        || spec.affinity.as_ref().is_some_and(|affinity| affinity.node_affinity.is_some());
+    if !chooses {
+        return None;
+    }
+    let node = Api::<Node>::all(host.client.clone()).get(&host.config.node_name).await.ok()?;
+    let why = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+    (!kelson_plans::schedule::allows(pod, &node)).then(|| why.to_owned())
+}
+
 /// Nothing is told: the files themselves are the outcome.
 pub async fn refresh(host: &Host, pod: &Pod, ips: &[String], mounted: Mounted) -> Outcome {
     volumes::refresh(host, pod, ips, mounted).await;
     Outcome::Refreshed
+}
+
+/// Looks after a while at how much is in the volumes.
+pub async fn measure(host: &Arc<Host>, pod: &Arc<Pod>) -> Outcome {
+    tokio::time::sleep(MEASURE).await;
+    Outcome::Measured(volumes::overrun(host, pod).await)
 }
 
 pub async fn unmount(host: &Host, pod: &Pod, mounted: Mounted) -> Outcome {

@@ -187,6 +187,7 @@ impl Task {
         self.states = Some(shim.watch());
         self.shim = Some(shim);
         self.publish();
+        self.measure();
     }
 
     fn publish(&self) {
@@ -359,6 +360,8 @@ impl Task {
                     self.refresh();
                 }
             }
+            Outcome::Measured(None) => self.measure(),
+            Outcome::Measured(Some(message)) => self.report(Report::Evicted(message)),
             Outcome::Started { config } => {
                 self.configs.insert(config.id.clone(), *config);
                 let runs = self.observe();

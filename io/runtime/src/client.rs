@@ -17,6 +17,10 @@ pub(crate) const SOCKET: &str = "shim.sock";
 /// A shim turns to everybody within milliseconds; one that does not greet by then hangs in the kernel or was stopped.
 const GREETING_WAIT: Duration = Duration::from_secs(3);
 
+/// How long one request may take, a container's start among them, as long as upstream gives its runtime. What goes on
+/// after the answer (a session, its end) is not bounded here.
+const ANSWER_WAIT: Duration = Duration::from_secs(120);
+
 /// A greeted connection.
 pub(crate) struct Connection {
     uid: String,
@@ -44,8 +48,14 @@ impl Connection {
 
     /// Sends a request with its descriptors and waits for the first answer; a refusal is an error.
     pub async fn ask(&mut self, request: &Request, fds: Vec<OwnedFd>) -> Result<Reply, Error> {
-        self.send(request, fds).await?;
-        self.answer().await
+        let asked = async {
+            self.send(request, fds).await?;
+            self.answer().await
+        };
+        match tokio::time::timeout(ANSWER_WAIT, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::Silent { uid: self.uid.clone(), seconds: ANSWER_WAIT.as_secs() }),
+        }
     }
 
     /// The next answer; a refusal is an error.

@@ -24,6 +24,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("the shim of pod {uid} has not answered within {seconds} s")]
+    Silent { uid: String, seconds: u64 },
     #[error("the shim of pod {uid} speaks protocol {theirs}, this kelson {ours}")]
     Protocol { uid: String, theirs: u32, ours: u32 },
     /// The shim's own words: a container that cannot be started, a wrong id.

@@ -33,7 +33,7 @@ pub use fd_stream::FdStream;
 pub use pod::Pod;
 pub use runtime::Runtime;
 pub use session::{Control, Session};
-pub use shim::logs::{LOG_FILES, LOG_SIZE_BYTES_MAX};
+pub use shim::logs::{LOG_FILES, LOG_SIZE_BYTES_MAX, rotated};
 pub use shim::shim_main;
 pub use shim::users::{Identity, resolve_user};
 pub use signals::parse_signal;

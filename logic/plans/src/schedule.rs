@@ -23,6 +23,7 @@ use crate::kinds::Any;
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::pod;
 use crate::view::{Changed, View};
+pub use affinity::allows;
 use nodes::{Nodes, Placement};
 
 const SCHEDULER: &str = "default-scheduler";

@@ -64,6 +64,12 @@ pub struct Flags {
     /// Range that Services of type LoadBalancer get addresses from; may be repeated [default: none, they stay pending]
     #[arg(long)]
     load_balancer_cidr: Vec<String>,
+    /// Port of this node that Ingresses are served on over HTTP; 0 for none
+    #[arg(long, default_value_t = 80)]
+    ingress_http_port: u16,
+    /// Port of this node that Ingresses are served on over HTTPS; 0 for none
+    #[arg(long, default_value_t = 443)]
+    ingress_https_port: u16,
 }
 
 /// What `kelson up` runs with.
@@ -86,6 +92,8 @@ pub struct Config {
     pub resolv_conf: PathBuf,
     /// Where balancer addresses come from, in order of preference; none, and there is no balancer.
     pub load_balancer_ranges: Vec<Cidr>,
+    /// Where Ingresses are served over HTTP and HTTPS; 0 is nowhere.
+    pub ingress_ports: (u16, u16),
 }
 
 impl Config {
@@ -135,6 +143,7 @@ pub fn parse(flags: Flags, host_name: &str, default_node_ip: Option<IpAddr>) -> 
         insecure_registries: flags.insecure_registry,
         resolv_conf: flags.resolv_conf,
         load_balancer_ranges,
+        ingress_ports: ingress_ports(flags.ingress_http_port, flags.ingress_https_port)?,
         data_dir: flags.data_dir,
         pod_cidr,
         service_cidr,
@@ -220,6 +229,14 @@ fn ports(text: &str) -> Result<(u16, u16), Usage> {
             format!("\"{text}\" is not a range of ports; pass one like 30000-32767"),
         )),
     }
+}
+
+fn ingress_ports(http: u16, https: u16) -> Result<(u16, u16), Usage> {
+    if http == https && http != 0 {
+        let why = format!("{https} is the port of --ingress-http-port too; pass another, or 0 for none");
+        return Err(usage("--ingress-https-port", why));
+    }
+    Ok((http, https))
 }
 
 fn node_name(given: Option<String>, host_name: &str) -> Result<String, Usage> {

@@ -56,7 +56,7 @@ fn explain(address: SocketAddr, error: io::Error) -> anyhow::Error {
 }
 
 /// The process that listens on a port, as `name (pid)`, when it can be seen.
-fn holder_of(port: u16) -> Option<String> {
+pub fn holder_of(port: u16) -> Option<String> {
     let inode = listening_inode(port)?;
     let wanted = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {

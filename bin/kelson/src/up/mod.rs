@@ -7,6 +7,7 @@
 mod cluster_dns;
 pub mod config;
 mod host;
+mod ingress;
 mod listeners;
 pub mod lock;
 mod node;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::cluster_dns;
 use super::config::Config;
+use super::ingress;
 use super::outside;
 use super::report::Report;
 
@@ -28,6 +29,7 @@ pub struct Node {
     name: String,
     client: kube::Client,
     dns: String,
+    ingress: Option<String>,
     programmed: watch::Receiver<Acknowledged>,
 }
 
@@ -62,7 +64,9 @@ impl Node {
         let routed = snapshots.clone();
         outside::start_balancer(config, snapshots.clone(), links, shutdown, tasks)?;
         cluster_dns::publish(client("system:kelson-dns"), config).await?;
-        let dns = start_dns(config, snapshots, shutdown, tasks).await?;
+        let dns = start_dns(config, snapshots.clone(), shutdown, tasks).await?;
+        let ingress =
+            ingress::start(config, client("system:kelson-ingress"), snapshots, shutdown, tasks).await?;
         let as_node = client(&format!("system:node:{}", config.node_name));
         let routes = Routes {
             snapshots: routed,
@@ -74,7 +78,7 @@ impl Node {
         agent.reclaim_volumes(client("system:kelson-volumes"), shutdown.clone());
         api.connect_node(&config.node_name, agent.router());
         tasks.spawn(async move { agent.finished().await });
-        Ok(Self { name: config.node_name.clone(), client: client("system:kelson"), dns, programmed })
+        Ok(Self { name: config.node_name.clone(), client: client("system:kelson"), dns, ingress, programmed })
     }
 
     /// Waits until the data plane is programmed and the Node object says Ready, and reports it.
@@ -88,6 +92,9 @@ impl Node {
             .context("the Service proxy is not programmed; see the log above")?;
         report.ready("Services", "nftables");
         report.ready("DNS", &self.dns);
+        if let Some(ingress) = &self.ingress {
+            report.ready("Ingress", ingress);
+        }
         self.until_node_ready().await?;
         report.ready("node", &format!("{} is Ready", self.name));
         Ok(())

@@ -98,6 +98,14 @@ impl Task {
         self.spawn("refresh", async move { jobs::refresh(&host, &pod, &ips, mounted).await });
     }
 
+    /// Keeps an eye on the volumes that may not grow.
+    pub(super) fn measure(&mut self) {
+        let (host, pod) = (self.host.clone(), self.pod.clone());
+        if self.shim.is_some() && volumes::is_limited(&pod) {
+            self.spawn("measure", async move { jobs::measure(&host, &pod).await });
+        }
+    }
+
     fn spawn(&mut self, job: &'static str, work: impl Future<Output = Outcome> + Send + 'static) {
         let (pod, work) = (self.name(), Box::pin(work));
         self.jobs.spawn(async move {

@@ -1,7 +1,7 @@
 //! A container's log file in the form kubelets write and collectors read (CRI).
 //!
 //! `<RFC 3339 with nanoseconds> <stdout|stderr> <F|P> <line>`: F ends a line, P is a piece of one that goes on. The file
-//! is bounded: at [`LOG_SIZE_BYTES_MAX`] it becomes `<path>.1` and a new one begins. A disk that fails costs the lines
+//! is bounded: at [`LOG_SIZE_BYTES_MAX`] it becomes `<path>.1`, that `<path>.2` and so on up to [`LOG_FILES`]. A disk that fails costs the lines
 //! that do not fit, never the container: nothing here waits or returns an error.
 
 use jiff::Timestamp;
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The size at which a log file is rotated away.
 pub const LOG_SIZE_BYTES_MAX: u64 = 10 << 20;
-/// The current file and the one before it.
-pub const LOG_FILES: usize = 2;
+/// The current file and those before it, as many as kubelets keep.
+pub const LOG_FILES: usize = 5;
 /// The longest piece of a line in one entry (containerd's default).
 const PIECE_MAX: usize = 16 << 10;
 
@@ -76,6 +76,13 @@ fn entry(out: &mut Vec<u8>, head: &str, tag: char, first: &[u8], second: &[u8]) 
     out.push(b'\n');
 }
 
+/// The name of the file that was rotated away `age` times.
+pub fn rotated(path: &Path, age: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{age}"));
+    name.into()
+}
+
 /// The file the entries go to. Without a path everything is dropped.
 pub struct LogFile {
     path: PathBuf,
@@ -126,9 +133,11 @@ impl LogFile {
 
     fn rotate(&mut self) -> std::io::Result<()> {
         self.file = None;
-        let mut before = self.path.clone().into_os_string();
-        before.push(".1");
-        fs::rename(&self.path, before)?;
+        for age in (1..LOG_FILES - 1).rev() {
+            // A file that is not there yet has no successor.
+            let _ = fs::rename(rotated(&self.path, age), rotated(&self.path, age + 1));
+        }
+        fs::rename(&self.path, rotated(&self.path, 1))?;
         self.reopen()
     }
 

@@ -84,7 +84,13 @@ fn prepare_create(pod: &mut Object) {
         defaults::admission(spec);
     }
     let qos = qos(&pod["spec"]);
-    walk::put(pod, "status", json!({"phase": "Pending", "qosClass": qos}));
+    let mut status = json!({"phase": "Pending", "qosClass": qos});
+    if walk::present(&pod["spec"]["schedulingGates"]) {
+        let message = "Scheduling is blocked due to non-empty scheduling gates";
+        let gated = json!({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": message});
+        walk::put(&mut status, "conditions", json!([gated]));
+    }
+    walk::put(pod, "status", status);
     meta::set_generation(pod, 1);
 }
 

@@ -31,6 +31,15 @@ fn defaults_are_the_tutorials() {
 }
 
 #[test]
+fn ingress_is_on_the_ports_of_the_web_unless_told_otherwise() {
+    assert_eq!(config("").unwrap().ingress_ports, (80, 443));
+    let none = config("--ingress-http-port 0 --ingress-https-port 0").unwrap();
+    assert_eq!(none.ingress_ports, (0, 0));
+    let same = "--ingress-https-port: 8080 is the port of --ingress-http-port too";
+    check("--ingress-http-port 8080 --ingress-https-port 8080", same);
+}
+
+#[test]
 fn without_a_routed_address_the_node_is_known_by_its_bridge() {
     let flags = Line::try_parse_from(["up"]).unwrap().flags;
     assert_eq!(parse(flags, "n", None).unwrap().node_ip.to_string(), "10.244.0.1");

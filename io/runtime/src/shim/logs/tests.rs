@@ -44,16 +44,17 @@ fn files_are_rotated_at_the_bound() {
     let dir = std::env::temp_dir().join(format!("kelson-logs-{}", std::process::id()));
     let path = dir.join("deep/0.log");
     let mut log = LogFile::with_bound(&path, 10);
-    for entry in [b"first 8\n", b"second8\n", b"third 8\n"] {
-        log.write(entry);
+    for number in 1..=7 {
+        log.write(format!("line  {number}\n").as_bytes());
     }
-    let files = [fs::read_to_string(&path).unwrap(), fs::read_to_string(dir.join("deep/0.log.1")).unwrap()];
+    let named = |name: &str| fs::read_to_string(dir.join("deep").join(name)).unwrap_or_default();
+    let files = ["0.log", "0.log.1", "0.log.2", "0.log.3", "0.log.4", "0.log.5"].map(named);
     drop(log);
     LogFile::with_bound(&path, 100).write(b"again\n");
     let continued = fs::read_to_string(&path).unwrap();
     fs::remove_dir_all(&dir).unwrap();
-    assert_eq!(files, ["third 8\n", "second8\n"]);
-    assert_eq!(continued, "third 8\nagain\n");
+    assert_eq!(files, ["line  7\n", "line  6\n", "line  5\n", "line  4\n", "line  3\n", ""]);
+    assert_eq!(continued, "line  7\nagain\n");
 }
 
 #[test]
