@@ -10,5 +10,6 @@ mod names;
 mod outside;
 mod rbac;
 mod restart;
+mod rollout;
 mod startup;
 mod uplink;

@@ -19,7 +19,8 @@ const START: Duration = Duration::from_secs(30);
 /// How long anything awaited may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-const KELSON: &str = env!("CARGO_BIN_EXE_kelson");
+/// The binary under test.
+pub const KELSON: &str = env!("CARGO_BIN_EXE_kelson");
 
 /// A running cluster; dropping it removes every trace.
 pub struct Cluster {
