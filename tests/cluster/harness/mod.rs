@@ -1,6 +1,7 @@
 //! One cluster a test: a namespace without uplink, a data directory, `kelson up` in it, and kubectl pointed at it.
 
 mod background;
+mod client;
 pub mod image;
 mod namespace;
 mod output;
@@ -11,8 +12,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub use client::Client;
 pub use namespace::Namespace;
-pub use output::Output;
+pub use output::{Output, rows};
 
 /// How long the cluster may take to report itself ready.
 const START: Duration = Duration::from_secs(30);
@@ -109,6 +111,11 @@ impl Cluster {
     /// What kelson logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The name of the node's network namespace, for those who lay wires to it.
+    pub fn node(&self) -> &str {
+        self.namespace.name()
     }
 
     /// A command on the node.

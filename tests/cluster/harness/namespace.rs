@@ -14,6 +14,10 @@ impl Namespace {
         namespace
     }
 
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
     /// A command inside it. `nsenter` rather than `ip netns exec`, which would hide the cgroups.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -1,0 +1,120 @@
+//! Balancer addresses over a Service's life: asked for, refused, exhausted, taken back, given again, kept across restarts
+//! (spec A10); the range lies in the client's own network, so the client has nothing configured.
+
+use super::{apply, cluster_ip, from_client, from_everywhere, row, web};
+use crate::harness::Cluster;
+
+const RANGE: &str = "172.17.0.240/30";
+const FIRST: &str = "172.17.0.241";
+const SECOND: &str = "172.17.0.242";
+
+fn balancer(cluster: &Cluster, name: &str, further: &str) {
+    apply(
+        cluster,
+        &format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  type: LoadBalancer\n  \
+             selector: {{app: web}}\n  ports: [{{port: 80}}]\n{further}"
+        ),
+    );
+}
+
+/// Waits until `kubectl get svc` shows `address` for `name`.
+fn shows(cluster: &Cluster, name: &str, address: &str) {
+    cluster.eventually(&format!("{name} has {address}"), || (row(cluster, name)[3] == address).then_some(()));
+}
+
+/// Waits until an event of `name` has this reason; its message.
+fn told(cluster: &Cluster, name: &str, reason: &str) -> String {
+    let fields = format!("involvedObject.kind=Service,involvedObject.name={name},reason={reason}");
+    let line = format!("get events --field-selector {fields} -o jsonpath='{{.items[*].message}}'");
+    cluster.until(&line, |text| !text.is_empty())
+}
+
+fn finalizers(cluster: &Cluster, name: &str) -> String {
+    cluster.kubectl(&format!("get svc {name} -o jsonpath='{{.metadata.finalizers}}'")).text
+}
+
+#[test]
+fn addresses_are_asked_for_refused_and_given_again() {
+    let (mut cluster, client) = super::cluster("addresses", &["--load-balancer-cidr", RANGE]);
+    let servers = web(&cluster);
+    balancer(&cluster, "asks", &format!("  loadBalancerIP: {SECOND}\n"));
+    shows(&cluster, "asks", SECOND);
+    balancer(&cluster, "first", "");
+    shows(&cluster, "first", FIRST);
+    assert_eq!(finalizers(&cluster, "first"), "[\"service.kubernetes.io/load-balancer-cleanup\"]");
+    from_everywhere(&cluster, &client, &format!("http://{FIRST}"), &servers);
+    from_client(&cluster, &client, &format!("http://{SECOND}"), &servers);
+    assert_eq!(client.curl(&format!("http://{FIRST}:81")), Err(super::REFUSED), "no port of the Service");
+
+    // The range is exhausted, and it is said.
+    balancer(&cluster, "late", "");
+    let message = told(&cluster, "late", "SyncLoadBalancerFailed");
+    let expected = format!("failed to ensure load balancer: no address is left in {RANGE}");
+    assert_eq!(message, format!("Error syncing load balancer: {expected}"));
+    assert_eq!(row(&cluster, "late")[3], "<pending>");
+    // Another balancer's Service is left alone.
+    balancer(&cluster, "other", "  loadBalancerClass: example.com/other\n");
+    assert_eq!(
+        (row(&cluster, "other")[3].as_str(), finalizers(&cluster, "other").as_str()),
+        ("<pending>", "")
+    );
+
+    nothing_moves_when_kelson_restarts(&mut cluster);
+    from_client(&cluster, &client, &format!("http://{FIRST}"), &servers);
+
+    cluster.kubectl("patch svc first -p '{\"spec\":{\"type\":\"ClusterIP\"}}'");
+    assert_eq!(told(&cluster, "first", "Type"), "LoadBalancer -> ClusterIP");
+    assert_eq!(told(&cluster, "first", "DeletingLoadBalancer"), "Deleting load balancer");
+    assert_eq!(told(&cluster, "first", "DeletedLoadBalancer"), "Deleted load balancer");
+    assert_eq!((row(&cluster, "first")[3].as_str(), finalizers(&cluster, "first").as_str()), ("<none>", ""));
+    shows(&cluster, "late", FIRST);
+    from_client(&cluster, &client, &format!("http://{FIRST}"), &servers);
+    a_deleted_service_lets_go(&cluster, &client);
+}
+
+fn nothing_moves_when_kelson_restarts(cluster: &mut Cluster) {
+    let addresses =
+        "get svc -o jsonpath='{range .items[*]}{.metadata.name}={.status.loadBalancer.ingress[0].ip} {end}'";
+    let before = cluster.kubectl(addresses).text;
+    cluster.stop();
+    cluster.up();
+    assert_eq!(cluster.kubectl(addresses).text, before);
+    cluster.kill();
+    cluster.up();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(cluster.kubectl(addresses).text, before);
+}
+
+fn a_deleted_service_lets_go(cluster: &Cluster, client: &crate::harness::Client) {
+    cluster.kubectl("delete svc late asks").prints("service \"late\" deleted\nservice \"asks\" deleted");
+    cluster.eventually("nobody answers at the address", || {
+        client.shell("ip neigh flush dev eth0");
+        client.curl(&format!("http://{FIRST}")).is_err().then_some(())
+    });
+    balancer(cluster, "next", "");
+    shows(cluster, "next", FIRST);
+}
+
+/// A2.8: no NodePort, and still reached at its address.
+#[test]
+fn node_ports_can_be_left_out() {
+    let (cluster, client) = super::cluster("portless", &["--load-balancer-cidr", RANGE]);
+    let servers = web(&cluster);
+    balancer(&cluster, "portless", "  allocateLoadBalancerNodePorts: false\n");
+    shows(&cluster, "portless", FIRST);
+    let address = cluster_ip(&cluster, "portless");
+    assert_eq!(row(&cluster, "portless"), ["portless", "LoadBalancer", &address, FIRST, "80/TCP"]);
+    from_everywhere(&cluster, &client, &format!("http://{FIRST}"), &servers);
+}
+
+/// Without a range nothing is promised: as upstream without a cloud provider.
+#[test]
+fn without_a_range_a_service_stays_pending() {
+    let (cluster, _client) = super::cluster("pending", &[]);
+    balancer(&cluster, "waits", "");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(row(&cluster, "waits")[3], "<pending>");
+    assert_eq!(cluster.kubectl("describe svc waits").field("Events"), "<none>");
+    cluster.kubectl("delete svc waits").prints("service \"waits\" deleted");
+}
