@@ -3,6 +3,7 @@
 //! Reads the namespace, never changes it.
 
 mod accounts;
+mod ingress_class;
 pub(crate) mod node;
 
 use kelson_machinery::status::{GroupName, Status};
@@ -55,6 +56,7 @@ pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Sta
     match (call.kind.group, call.kind.plural) {
         ("", "pods") => accounts::complete_pod(call, object).await,
         ("", "secrets") => accounts::complete_secret(call, object).await,
+        ("networking.k8s.io", "ingresses") => ingress_class::complete(call, object).await,
         _ => escalation::check(call, object, None),
     }
 }
