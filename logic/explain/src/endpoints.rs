@@ -1,6 +1,6 @@
 //! The endpoints: whether the EndpointSlices list the ready pods, and whether somebody listens there.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use kelson_model::Endpoint;
@@ -9,7 +9,7 @@ use crate::context::{Context, key};
 use crate::port::is_tcp;
 use crate::reason;
 use crate::step::{Step, StepName};
-use crate::target::declared;
+use crate::target::{declared, patch};
 use crate::words::{self, count, in_namespace, list, name, namespace};
 use crate::world::Connect;
 
@@ -124,25 +124,37 @@ pub(crate) fn listening(context: &Context<'_>, service: &Service, ports: &[&Serv
         Connect::Silent => format!("{who} does not answer on port {}{share}", address.port()),
         _ => format!("nobody listens on port {} of {who}{share}: connections are refused", address.port()),
     };
-    let next = match pod {
-        Some(pod) => format!(
-            "kubectl exec {}{} -- netstat -ltn",
-            name(&pod.metadata),
-            in_namespace(namespace(&pod.metadata))
-        ),
-        None => format!("look at the program on {}", address.ip()),
+    let step = Step::wrong(StepName::Listening, sentence, look(pod, address.ip()));
+    let declared = declared_elsewhere(pod, address.port());
+    let port = ports.iter().find(|port| crate::port::target(port) == address.port().to_string());
+    let step = match (declared.as_slice(), port) {
+        ([only], Some(port)) => step.next(patch(service, port, only)),
+        _ => step,
     };
-    Some(Step::wrong(StepName::Listening, sentence, next).details(hints(pod, address.port())))
+    Some(step.details(hints(&declared)))
+}
+
+/// Where one sees what a pod listens on.
+fn look(pod: Option<&Pod>, address: IpAddr) -> String {
+    match pod {
+        Some(pod) => {
+            let place = in_namespace(namespace(&pod.metadata));
+            format!("kubectl exec {}{place} -- netstat -ltn", name(&pod.metadata))
+        }
+        None => format!("look at the program on {address}"),
+    }
+}
+
+/// The ports a pod's containers declare, when `port` is none of them.
+fn declared_elsewhere(pod: Option<&Pod>, port: u16) -> Vec<String> {
+    let ports = pod.into_iter().flat_map(declared).map(|declared| declared.container_port.to_string());
+    let ports: Vec<String> = ports.collect();
+    if ports.contains(&port.to_string()) { Vec::new() } else { ports }
 }
 
 /// What a refused connection may come from.
-fn hints(pod: Option<&Pod>, port: u16) -> Vec<String> {
-    let mut hints = Vec::new();
-    let ports: Vec<String> =
-        pod.into_iter().flat_map(declared).map(|declared| declared.container_port.to_string()).collect();
-    if !ports.is_empty() && !ports.contains(&port.to_string()) {
-        hints.push(format!("its containers declare {}; set targetPort to that", list(&ports)));
-    }
-    hints.push("a program that listens on 127.0.0.1 alone is not reached either".to_owned());
-    hints
+fn hints(declared: &[String]) -> Vec<String> {
+    let elsewhere = (!declared.is_empty()).then(|| format!("its containers declare {}", list(declared)));
+    let loopback = "a program that listens on 127.0.0.1 alone is not reached either".to_owned();
+    elsewhere.into_iter().chain([loopback]).collect()
 }

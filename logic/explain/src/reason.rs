@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Eve
 
 use crate::asker::is_ready as is_node_ready;
 use crate::context::Context;
-use crate::words::{in_namespace, name, namespace};
+use crate::words::{count, in_namespace, name, namespace};
 
 /// Why, and what to look at next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,11 +130,8 @@ fn waits(
     match reason {
         "CrashLoopBackOff" => {
             let last = container.last_state.as_ref().map_or_else(String::new, last_end);
-            let times = if container.restart_count == 1 { "once" } else { "again and again" };
-            let sentence = format!(
-                "{which} ends {times} (CrashLoopBackOff, {} restarts){last}",
-                container.restart_count
-            );
+            let restarts = count(usize::try_from(container.restart_count).unwrap_or_default(), "restart");
+            let sentence = format!("{which} keeps ending (CrashLoopBackOff, {restarts}){last}");
             Reason { sentence, next: logs(pod, container, true) }
         }
         "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName" | "ErrImageNeverPull" => {

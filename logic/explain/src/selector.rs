@@ -59,7 +59,7 @@ fn without(context: &Context<'_>, service: &Service) -> Step {
     });
     let addresses: usize = slices.map(|slice| slice.endpoints.iter().flatten().count()).sum();
     if addresses > 0 {
-        let sentence = format!("it has no selector; {} listed by hand", count(addresses, "endpoint"));
+        let sentence = format!("it has no selector; {} listed by others", count(addresses, "endpoint"));
         return Step::ok(StepName::Selector, sentence);
     }
     Step::wrong(

@@ -54,21 +54,32 @@ fn of_port(service: &Service, port: &ServicePort, wanted: &str, pods: &[&Pod]) -
 
 /// The patch that would mend it, when one port is close or there is but one; else where to look.
 fn advice(service: &Service, port: &ServicePort, wanted: &str, named: &[(String, String)]) -> String {
-    let place = in_namespace(namespace(&service.metadata));
-    let called = name(&service.metadata);
-    let names = || named.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty());
-    let close = near(wanted, names());
-    let only = || names().next().filter(|_| named.len() == 1);
-    match close.first().copied().or_else(only) {
-        Some(instead) => format!(
-            "kubectl patch service {called}{place} -p '{{\"spec\":{{\"ports\":[{{\"port\":{},\"protocol\":\"{}\",\"targetPort\":\"{instead}\"}}]}}}}'",
-            port.port,
-            protocol(port)
-        ),
+    let names = named.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty());
+    let close = near(wanted, names).first().map(|close| format!("\"{close}\""));
+    let only = || match named {
+        [(name, shown)] if name.is_empty() => shown.split('/').next().map(str::to_owned),
+        [(name, _)] => Some(format!("\"{name}\"")),
+        _ => None,
+    };
+    match close.or_else(only) {
+        Some(instead) => patch(service, port, &instead),
         None => format!(
-            "name the port in the pod template (ports: [{{name: {wanted}, containerPort: …}}]), or kubectl edit service {called}{place}"
+            "name the port in the pod template (ports: [{{name: {wanted}, containerPort: …}}]), or kubectl edit service {}{}",
+            name(&service.metadata),
+            in_namespace(namespace(&service.metadata))
         ),
     }
+}
+
+/// The command that gives a port of a Service the target port `instead`, in JSON.
+pub(crate) fn patch(service: &Service, port: &ServicePort, instead: &str) -> String {
+    format!(
+        "kubectl patch service {}{} -p '{{\"spec\":{{\"ports\":[{{\"port\":{},\"protocol\":\"{}\",\"targetPort\":{instead}}}]}}}}'",
+        name(&service.metadata),
+        in_namespace(namespace(&service.metadata)),
+        port.port,
+        protocol(port)
+    )
 }
 
 /// Container ports of a pod, sidecars' included.

@@ -45,7 +45,7 @@ fn write_step(text: &mut String, step: &Step, colour: Colour) {
 
 fn summary(explanation: &Explanation) -> String {
     match (explanation.first_wrong(), explanation.verdict) {
-        (Some(step), _) => format!("wrong: {}", step.sentence),
+        (Some(step), _) => format!("the first thing wrong is at step {}", step.step.word()),
         (None, Verdict::Warning) => "requests get through; see the remarks".to_owned(),
         (None, _) => "nothing is wrong".to_owned(),
     }

@@ -80,7 +80,9 @@ fn resolved(server: SocketAddr, name: &str) -> Resolved {
             Ok(reply) if reply.metadata.response_code == ResponseCode::NoError => {
                 addresses.extend(found(&reply))
             }
-            Ok(reply) => return Resolved::Failed(format!("it answers {}", reply.metadata.response_code)),
+            Ok(reply) => {
+                return Resolved::Failed(format!("cluster DNS answers {}", reply.metadata.response_code));
+            }
             Err(error) => return Resolved::Failed(format!("{error:#}")),
         }
     }

@@ -113,7 +113,7 @@ fn containers_that_do_not_run() {
             json!({ "terminated": { "exitCode": 1, "reason": "Error" } }),
             5,
         ),
-        "container app of web-1 ends again and again (CrashLoopBackOff, 5 restarts): last with exit code 1 (Error)",
+        "container app of web-1 keeps ending (CrashLoopBackOff, 5 restarts): last with exit code 1 (Error)",
         "kubectl logs web-1 --previous",
     );
     why(
@@ -122,7 +122,7 @@ fn containers_that_do_not_run() {
             json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } }),
             1,
         ),
-        "container app of web-1 ends once (CrashLoopBackOff, 1 restarts): last with exit code 137 (OOMKilled)",
+        "container app of web-1 keeps ending (CrashLoopBackOff, 1 restart): last with exit code 137 (OOMKilled)",
         "kubectl logs web-1 --previous",
     );
     why(
@@ -324,7 +324,7 @@ fn without_selector_b7() {
         "svc/web",
         StepName::Selector,
         Verdict::Ok,
-        "it has no selector; 2 endpoints listed by hand",
+        "it has no selector; 2 endpoints listed by others",
     );
     world.slices.clear();
     check(

@@ -159,9 +159,15 @@ fn nobody_listens() {
     let mut world = with_spec(json!({ "ports": [{ "port": 80, "targetPort": 9090, "protocol": "TCP" }] }));
     world.slices = vec![slice("default", "web", 9090, &[("web-1", "10.244.1.1", true)])];
     world.facts.connects.insert("10.244.1.1:9090".parse().unwrap(), Connect::Refused);
-    let explanation = ask(&world, "svc/web");
+    let explanation = check(
+        &world,
+        "svc/web",
+        StepName::Listening,
+        "nobody listens on port 9090 of web-1: connections are refused",
+        "kubectl patch service web -p '{\"spec\":{\"ports\":[{\"port\":80,\"protocol\":\"TCP\",\"targetPort\":8080}]}}'",
+    );
     let hints = &explanation.first_wrong().unwrap().details;
-    assert_eq!(hints[0], "its containers declare 8080; set targetPort to that");
+    assert_eq!(hints[0], "its containers declare 8080");
 }
 
 #[test]
