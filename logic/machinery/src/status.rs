@@ -169,7 +169,9 @@ impl Status {
 
     /// `the server could not find the requested resource`: no such path or kind.
     pub fn no_such_resource() -> Self {
-        Self::new(404, Reason::NotFound, "the server could not find the requested resource")
+        let status = Self::new(404, Reason::NotFound, "the server could not find the requested resource");
+        // Clients look into the details of every such answer.
+        Self { details: Some(Box::default()), ..status }
     }
 
     /// `services "x" already exists`.

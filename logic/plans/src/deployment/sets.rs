@@ -56,7 +56,12 @@ impl Sets {
         let mut after = deployment.clone();
         let annotations = after.metadata.annotations.get_or_insert_default();
         annotations.insert(annotations::REVISION.to_owned(), revision.clone());
-        Action::patch(deployment, &after)
+        let mut action = Action::patch(deployment, &after)?;
+        // Beside the status, as upstream: what the controller notes counts no generation.
+        if let Action::Patch { subresource, .. } = &mut action {
+            *subresource = Some("status");
+        }
+        Some(action)
     }
 
     /// Brings the new set's annotations and minReadySeconds in line with the Deployment.
