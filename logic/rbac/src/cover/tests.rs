@@ -4,42 +4,46 @@ use super::*;
 use kelson_machinery::status::Attempt;
 
 #[track_caller]
-fn check(held: &[Rule], granted: &[Rule], expected: &[Rule]) {
-    assert_eq!(missing(held, granted), expected);
+fn check<const H: usize, const G: usize, const E: usize>(
+    held: [Rule; H],
+    granted: [Rule; G],
+    expected: [Rule; E],
+) {
+    assert_eq!(missing(&held, &granted), expected);
 }
 
 #[test]
 fn what_is_held_may_be_granted() {
     let edit = Rule::on("get list update", &[""], "pods services");
-    check(&[edit.clone()], &[Rule::on("get", &[""], "pods")], &[]);
+    check([edit.clone()], [Rule::on("get", &[""], "pods")], []);
     check(
-        &[Rule::on("get", &[""], "pods"), Rule::on("list", &[""], "pods")],
-        &[Rule::on("get list", &[""], "pods")],
-        &[],
+        [Rule::on("get", &[""], "pods"), Rule::on("list", &[""], "pods")],
+        [Rule::on("get list", &[""], "pods")],
+        [],
     );
-    check(&[edit], &[Rule::on("get delete", &[""], "pods")], &[Rule::on("delete", &[""], "pods")]);
+    check([edit], [Rule::on("get delete", &[""], "pods")], [Rule::on("delete", &[""], "pods")]);
     check(
-        &[],
-        &[Rule::on("get", &[""], "pods").named("a b")],
-        &[Rule::on("get", &[""], "pods").named("a"), Rule::on("get", &[""], "pods").named("b")],
+        [],
+        [Rule::on("get", &[""], "pods").named("a b")],
+        [Rule::on("get", &[""], "pods").named("a"), Rule::on("get", &[""], "pods").named("b")],
     );
 }
 
 #[test]
 fn stars_and_names_cover_what_is_narrower() {
     let pods = Rule::on("get", &[""], "pods");
-    check(&[Rule::on("*", &["*"], "*")], &[Rule::on("*", &["*"], "*"), pods.clone()], &[]);
-    check(&[Rule::on("*", &["*"], "*")], &[Rule::paths("get", "/x")], &[Rule::paths("get", "/x")]);
-    check(&[pods.clone()], &[Rule::on("*", &[""], "pods")], &[Rule::on("*", &[""], "pods")]);
-    check(&[pods.clone()], &[pods.clone().named("a")], &[]);
-    check(&[pods.clone().named("a")], &[pods.clone()], &[pods.clone()]);
-    check(&[pods.clone().named("a b")], &[pods.named("a")], &[]);
-    check(&[Rule::on("get", &["*"], "*/scale")], &[Rule::on("get", &["apps"], "deployments/scale")], &[]);
-    check(&[Rule::paths("get", "/apis/*")], &[Rule::paths("get", "/apis/apps /apis/*")], &[]);
+    check([Rule::on("*", &["*"], "*")], [Rule::on("*", &["*"], "*"), pods.clone()], []);
+    check([Rule::on("*", &["*"], "*")], [Rule::paths("get", "/x")], [Rule::paths("get", "/x")]);
+    check([pods.clone()], [Rule::on("*", &[""], "pods")], [Rule::on("*", &[""], "pods")]);
+    check([pods.clone()], [pods.clone().named("a")], []);
+    check([pods.clone().named("a")], [pods.clone()], [pods.clone()]);
+    check([pods.clone().named("a b")], [pods.named("a")], []);
+    check([Rule::on("get", &["*"], "*/scale")], [Rule::on("get", &["apps"], "deployments/scale")], []);
+    check([Rule::paths("get", "/apis/*")], [Rule::paths("get", "/apis/apps /apis/*")], []);
     check(
-        &[Rule::paths("get", "/apis/apps")],
-        &[Rule::paths("get", "/apis/*")],
-        &[Rule::paths("get", "/apis/*")],
+        [Rule::paths("get", "/apis/apps")],
+        [Rule::paths("get", "/apis/*")],
+        [Rule::paths("get", "/apis/*")],
     );
 }
 

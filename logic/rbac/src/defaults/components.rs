@@ -26,7 +26,7 @@ pub(super) fn roles() -> Vec<(&'static str, Vec<Rule>)> {
         ("system:kubelet-api-admin", kubelet_admin()),
         ("system:kube-scheduler", scheduler()),
         ("system:volume-scheduler", volume_scheduler()),
-        ("system:kube-controller-manager", controller_manager()),
+        ("system:kube-controller-manager", controllers()),
         ("system:persistent-volume-provisioner", provisioner()),
         ("system:kube-dns", services("list watch")),
         ("system:kube-aggregator", services(READ)),
@@ -145,7 +145,7 @@ fn volume_scheduler() -> Vec<Rule> {
     ]
 }
 
-fn controller_manager() -> Vec<Rule> {
+fn controllers() -> Vec<Rule> {
     let mut rules = vec![
         events(),
         Rule::on("create", LEASES, "leases"),
