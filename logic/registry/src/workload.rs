@@ -27,8 +27,8 @@ pub fn not_negative(spec: &Value, field: &str, path: &Path, errors: &mut Vec<Fie
     }
 }
 
-/// The selector of a workload: there, not empty, well formed.
-pub fn selector(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
+/// The selector of a workload, by the name upstream's message has for it: there, not empty, well formed.
+pub fn selector(spec: &Value, workload: &str, path: &Path, errors: &mut Vec<FieldError>) {
     let (selector, at) = (&spec["selector"], path.child("selector"));
     if !present(selector) {
         errors.push(FieldError::required(&at, ""));
@@ -36,7 +36,7 @@ pub fn selector(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
     }
     label_selector(selector, &at, errors);
     if !present(&selector["matchLabels"]) && !present(&selector["matchExpressions"]) {
-        let detail = "empty selector is invalid for deployment";
+        let detail = format!("empty selector is invalid for {workload}");
         errors.push(FieldError::invalid(&at, selector.clone(), detail));
     }
 }

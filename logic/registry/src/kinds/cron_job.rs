@@ -14,7 +14,7 @@ use crate::workload;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::CronJob;
 use kelson_machinery::field::{FieldError, Path};
-use kelson_machinery::{Object, age, meta};
+use kelson_machinery::{Object, age, cron, meta};
 use serde_json::Value;
 
 pub const KIND: Kind = Kind {
@@ -91,6 +91,38 @@ fn default(cron: &mut Object) {
     }
 }
 
+/// H7.2: what cannot be read is refused, and the zone is a field of its own.
+fn schedule(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
+    let (schedule, at) = (text(&spec["schedule"]), path.child("schedule"));
+    if schedule.is_empty() {
+        errors.push(FieldError::required(&at, ""));
+        return;
+    }
+    if let Err(detail) = cron::Schedule::parse(schedule) {
+        errors.push(FieldError::invalid(&at, schedule, detail));
+    }
+    if schedule.contains("TZ") {
+        let detail = match spec["timeZone"].is_null() {
+            true => "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+            false => "cannot use both timeZone field and TZ or CRON_TZ in schedule",
+        };
+        errors.push(FieldError::invalid(&at, schedule, detail));
+    }
+}
+
+fn time_zone(spec: &Value, path: &Path, errors: &mut Vec<FieldError>) {
+    let Some(zone) = spec["timeZone"].as_str() else { return };
+    let detail = match zone {
+        "" => "timeZone must be nil or non-empty string".to_owned(),
+        _ if zone.eq_ignore_ascii_case("local") => {
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones".to_owned()
+        }
+        _ if cron::time_zone(zone).is_none() => format!("unknown time zone {zone}"),
+        _ => return,
+    };
+    errors.push(FieldError::invalid(&path.child("timeZone"), zone, detail));
+}
+
 fn validate(cron: &Object) -> Vec<FieldError> {
     let mut errors = metadata::namespaced(cron);
     let (spec, path) = (&cron["spec"], Path::new("spec"));
@@ -98,14 +130,8 @@ fn validate(cron: &Object) -> Vec<FieldError> {
         let detail = format!("must be no more than {NAME_MAX} characters");
         errors.push(FieldError::invalid(&Path::new("metadata.name"), meta::name(cron), detail));
     }
-    let schedule = text(&spec["schedule"]);
-    if schedule.is_empty() {
-        errors.push(FieldError::required(&path.child("schedule"), ""));
-    }
-    if schedule.contains("TZ") {
-        let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
-        errors.push(FieldError::invalid(&path.child("schedule"), schedule, detail));
-    }
+    schedule(spec, &path, &mut errors);
+    time_zone(spec, &path, &mut errors);
     supported(spec, "concurrencyPolicy", &["Allow", "Forbid", "Replace"], &path, &mut errors);
     for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
         workload::not_negative(spec, field, &path, &mut errors);

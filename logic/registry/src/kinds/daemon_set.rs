@@ -54,8 +54,14 @@ pub const KIND: Kind = Kind {
         let status = json!({"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0});
         walk::put(set, "status", status);
         meta::set_generation(set, 1);
+        let given = template_generation(set);
+        note_template_generation(set, given.max(1));
     },
-    prepare_update: strategy::update_with_status,
+    prepare_update: |new, old| {
+        strategy::update_with_status(new, old);
+        let changed = new["spec"]["template"] != old["spec"]["template"];
+        note_template_generation(new, template_generation(old).max(1) + i64::from(changed));
+    },
     validate,
     validate_update: |new, old| {
         let mut errors = metadata::validate_update(new, old);
@@ -66,6 +72,18 @@ pub const KIND: Kind = Kind {
     generation: true,
     ..base::<DaemonSet>("daemonset")
 };
+
+/// How often the template was changed; apps/v1 keeps it as an annotation, and pods carry it as a label.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn template_generation(set: &Object) -> i64 {
+    text(&set["metadata"]["annotations"][TEMPLATE_GENERATION]).parse().unwrap_or(0)
+}
+
+fn note_template_generation(set: &mut Object, generation: i64) {
+    let notes = walk::object(walk::object(set, "metadata"), "annotations");
+    walk::put(notes, TEMPLATE_GENERATION, generation.to_string());
+}
 
 fn print(set: &Object, now: Timestamp) -> Vec<Value> {
     let (spec, status) = (&set["spec"], &set["status"]);
@@ -105,7 +123,7 @@ fn default(set: &mut Object) {
 fn validate(set: &Object) -> Vec<FieldError> {
     let mut errors = metadata::namespaced(set);
     let (spec, path) = (&set["spec"], Path::new("spec"));
-    workload::selector(spec, &path, &mut errors);
+    workload::selector(spec, "daemonset", &path, &mut errors);
     workload::template(spec, &path, &mut errors);
     workload::not_negative(spec, "minReadySeconds", &path, &mut errors);
     workload::not_negative(spec, "revisionHistoryLimit", &path, &mut errors);

@@ -83,7 +83,7 @@ fn validate(deployment: &Object) -> Vec<FieldError> {
     let mut errors = metadata::namespaced(deployment);
     let (spec, path) = (&deployment["spec"], Path::new("spec"));
     workload::not_negative(spec, "replicas", &path, &mut errors);
-    workload::selector(spec, &path, &mut errors);
+    workload::selector(spec, "deployment", &path, &mut errors);
     workload::template(spec, &path, &mut errors);
     validate_strategy(&spec["strategy"], &path.child("strategy"), &mut errors);
     for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {

@@ -148,7 +148,7 @@ pub fn validate_spec(job: &Value, path: &Path, errors: &mut Vec<FieldError>) {
     let policy = text(&template["spec"]["restartPolicy"]);
     if spec::RESTART_POLICIES.contains(&policy) && policy == "Always" {
         let here = at.child("spec").child("restartPolicy");
-        errors.push(FieldError::not_supported(&here, policy, ["OnFailure", "Never"]));
+        errors.push(FieldError::required(&here, "valid values: \"OnFailure\", \"Never\""));
     }
 }
 

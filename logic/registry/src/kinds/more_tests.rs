@@ -73,9 +73,7 @@ fn h6_1_and_h6_2_jobs() {
     assert_eq!(spec["template"]["metadata"]["labels"], labels);
     check(
         job(json!({"template": template("Always")})),
-        &[
-            "spec.template.spec.restartPolicy: Unsupported value: \"Always\": supported values: \"OnFailure\", \"Never\"",
-        ],
+        &["spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""],
     );
     let (queue, _) = create(job(json!({"parallelism": 3})));
     assert_eq!(queue["spec"]["completions"], Value::Null);
@@ -111,6 +109,16 @@ fn h7_cron_jobs() {
             "spec.schedule: Invalid value: \"TZ=UTC * * * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
         ],
     );
+    check(
+        cron("often"),
+        &["spec.schedule: Invalid value: \"often\": expected exactly 5 fields, found 1: [often]"],
+    );
+    let mut lost = cron("@hourly");
+    lost["spec"]["timeZone"] = "Mars/Olympus".into();
+    check(lost, &["spec.timeZone: Invalid value: \"Mars/Olympus\": unknown time zone Mars/Olympus"]);
+    let mut found = cron("@hourly");
+    found["spec"]["timeZone"] = "Europe/Berlin".into();
+    check(found, &[]);
     let (object, _) = create(cron("@hourly"));
     assert_eq!(
         (&object["spec"]["concurrencyPolicy"], &object["spec"]["successfulJobsHistoryLimit"]),

@@ -70,7 +70,7 @@ fn validate(set: &Object) -> Vec<FieldError> {
     let (spec, path) = (&set["spec"], Path::new("spec"));
     workload::not_negative(spec, "replicas", &path, &mut errors);
     workload::not_negative(spec, "minReadySeconds", &path, &mut errors);
-    workload::selector(spec, &path, &mut errors);
+    workload::selector(spec, "deployment", &path, &mut errors);
     workload::template(spec, &path, &mut errors);
     errors
 }

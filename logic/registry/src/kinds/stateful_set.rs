@@ -87,7 +87,7 @@ fn validate(set: &Object) -> Vec<FieldError> {
     for field in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
         workload::not_negative(spec, field, &path, &mut errors);
     }
-    workload::selector(spec, &path, &mut errors);
+    workload::selector(spec, "statefulset", &path, &mut errors);
     // Claims become volumes of the pods: mounts may name them.
     workload::template(&with_claim_volumes(spec), &path, &mut errors);
     errors
