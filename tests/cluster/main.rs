@@ -13,3 +13,4 @@ mod restart;
 mod rollout;
 mod startup;
 mod uplink;
+mod workloads;
