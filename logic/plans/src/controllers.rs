@@ -12,8 +12,8 @@ use crate::plan::Plan;
 use crate::view::{Changed, View};
 use crate::{
     cron_job, daemon_set, deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, job,
-    load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, programmed, provision, replica_set,
-    schedule, service_account, stateful_set,
+    load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, programmed, provision,
+    replica_set, schedule, service_account, stateful_set,
 };
 
 macro_rules! controllers {
