@@ -4,6 +4,7 @@ mod harness;
 
 mod clusterip;
 mod durability;
+mod explain;
 mod ingress;
 mod kubectl;
 mod names;

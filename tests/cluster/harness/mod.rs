@@ -5,6 +5,7 @@ mod client;
 pub mod image;
 mod namespace;
 mod output;
+pub mod resolver;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
