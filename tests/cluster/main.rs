@@ -4,14 +4,17 @@ mod harness;
 
 mod clusterip;
 mod durability;
+mod environment;
 mod explain;
 mod ingress;
 mod kubectl;
 mod names;
 mod outside;
+mod pods;
 mod rbac;
 mod restart;
 mod rollout;
 mod startup;
 mod uplink;
+mod volumes;
 mod workloads;

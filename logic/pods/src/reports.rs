@@ -112,6 +112,9 @@ pub enum Report {
     Gone,
 }
 
+/// How the status of a pod begins that the node would not take.
+const REJECTED: &str = "Pod was rejected: ";
+
 /// How long a container that could not be configured or made waits for the next try.
 const RETRY_START: SignedDuration = SignedDuration::from_secs(10);
 
@@ -165,9 +168,14 @@ impl Life {
         vec![Reason::warning("Evicted", message)]
     }
 
+    /// Whether the node would not take the pod.
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.failed.as_ref().is_some_and(|(_, message)| message.starts_with(REJECTED))
+    }
+
     fn rejected(&mut self, reason: &'static str, message: String) -> Vec<Reason> {
         self.volumes = Step::Absent;
-        self.failed = Some((reason.to_owned(), format!("Pod was rejected: {message}")));
+        self.failed = Some((reason.to_owned(), format!("{REJECTED}{message}")));
         vec![Reason::warning(reason, message)]
     }
 

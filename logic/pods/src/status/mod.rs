@@ -21,8 +21,8 @@ pub(crate) fn container_id(id: &str) -> String {
 pub(crate) fn build(life: &Life, pod: &Pod) -> PodStatus {
     let old = pod.status.clone().unwrap_or_default();
     let last_word = life.ending_since.is_some() && stop::quiet(life);
-    let mut init = containers::statuses(life, pod, spec::init_containers(pod));
-    let mut main = containers::statuses(life, pod, spec::main_containers(pod));
+    let of = |all| if life.is_rejected() { Vec::new() } else { containers::statuses(life, pod, all) };
+    let (mut init, mut main) = (of(spec::init_containers(pod)), of(spec::main_containers(pod)));
     let phase = match phase_of(life, pod, &old, [&init, &main]) {
         "Pending" | "Running" if last_word => "Failed",
         phase => phase,
@@ -47,7 +47,7 @@ pub(crate) fn build(life: &Life, pod: &Pod) -> PodStatus {
         qos_class: old.qos_class.clone().or(pod.spec.as_ref().map(|spec| spec::qos_class(spec).to_owned())),
         observed_generation: pod.metadata.generation,
         init_container_statuses: (!init.is_empty()).then_some(init),
-        container_statuses: Some(main),
+        container_statuses: Some(main).filter(|_| !life.is_rejected()),
         ephemeral_container_statuses: old.ephemeral_container_statuses,
         nominated_node_name: old.nominated_node_name,
         resource_claim_statuses: old.resource_claim_statuses,

@@ -285,5 +285,6 @@ fn a_pod_that_takes_too_much_is_evicted_and_one_that_does_not_belong_here_reject
     let status = world.step().status.clone();
     let told = (status.phase.as_deref(), status.reason.as_deref(), status.message.as_deref());
     assert_eq!(told, (Some("Failed"), Some("NodeAffinity"), Some("Pod was rejected: not here")));
+    assert_eq!(status.container_statuses, None, "as upstream's, so that the reason is what is shown");
     assert!(world.events().contains(&"NodeAffinity: not here".to_owned()));
 }
