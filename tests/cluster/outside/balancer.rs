@@ -1,7 +1,7 @@
 //! Balancer addresses over a Service's life: asked for, refused, exhausted, taken back, given again, kept across restarts
 //! (spec A10); the range lies in the client's own network, so the client has nothing configured.
 
-use super::{apply, cluster_ip, from_client, from_everywhere, row, web};
+use super::{apply, cluster_ip, from_client, from_everywhere, from_pod, row, web};
 use crate::harness::Cluster;
 
 const RANGE: &str = "172.17.0.240/30";
@@ -117,4 +117,46 @@ fn without_a_range_a_service_stays_pending() {
     assert_eq!(row(&cluster, "waits")[3], "<pending>");
     assert_eq!(cluster.kubectl("describe svc waits").field("Events"), "<none>");
     cluster.kubectl("delete svc waits").prints("service \"waits\" deleted");
+}
+
+/// C6: who is not let in is not answered; NodePorts are not restricted.
+#[test]
+fn source_ranges_keep_others_out() {
+    let (cluster, client) = super::cluster("sources", &["--load-balancer-cidr", RANGE]);
+    let servers = web(&cluster);
+    balancer(&cluster, "picky", "  loadBalancerSourceRanges: [172.17.0.98/32, 10.244.0.0/16]\n");
+    shows(&cluster, "picky", FIRST);
+    let url = format!("http://{FIRST}");
+    from_pod(&cluster, &url, &servers);
+    /// What curl says when nothing answers in time.
+    const TIMED_OUT: i32 = 28;
+    assert_eq!(client.curl(&url), Err(TIMED_OUT), "172.17.0.99 is not among them");
+    let port = cluster.kubectl("get svc picky -o jsonpath='{.spec.ports[0].nodePort}'").text;
+    from_client(&cluster, &client, &format!("http://172.17.0.31:{port}"), &servers);
+    cluster.kubectl("patch svc picky -p '{\"spec\":{\"loadBalancerSourceRanges\":[\"172.17.0.99/32\"]}}'");
+    from_client(&cluster, &client, &url, &servers);
+}
+
+/// A10.10: UDP and TCP at one port of one address; behind it a server on the node itself, cluster DNS.
+#[test]
+fn udp_and_tcp_share_an_address() {
+    let (cluster, client) = super::cluster("mixed", &["--load-balancer-cidr", RANGE]);
+    let ports = "[{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]";
+    apply(
+        &cluster,
+        &format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: resolver}}\nspec:\n  type: LoadBalancer\n  ports: {ports}\n\
+             ---\napiVersion: v1\nkind: Endpoints\nmetadata: {{name: resolver}}\nsubsets:\n\
+             - addresses: [{{ip: 10.244.0.1}}]\n  ports: {ports}"
+        ),
+    );
+    shows(&cluster, "resolver", FIRST);
+    assert!(row(&cluster, "resolver")[4].contains("/UDP,53:"), "{:?}", row(&cluster, "resolver"));
+    let name = "kubernetes.default.svc.cluster.local";
+    for way in ["+notcp", "+tcp"] {
+        let line = format!("dig +short +tries=1 +time=2 {way} @{FIRST} A {name}");
+        cluster.eventually(&format!("{line} answers"), || {
+            (client.shell(&line).text.trim() == "10.96.0.1").then_some(())
+        });
+    }
 }

@@ -1,3 +1,5 @@
+//! What is understood of ARP, and what is said back.
+
 use super::*;
 
 /// A request as Linux sends it, padded to the shortest frame.

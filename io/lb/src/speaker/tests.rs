@@ -1,3 +1,5 @@
+//! Who is answered, and what is announced when: time moves only as the tests say.
+
 use super::*;
 
 const NODE: Hardware = [2, 0, 0, 0, 0, 1];
