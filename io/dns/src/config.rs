@@ -18,8 +18,8 @@ pub enum Upstream {
 /// Configuration of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen, each by UDP and TCP. Concrete addresses: a reply leaves from the address the system chooses when
-    /// one listens on all of them.
+    /// Where to listen, each by UDP and TCP. A reply leaves from the address its query was sent to, also when one listens
+    /// on all of them.
     pub listen: Vec<SocketAddr>,
     /// The cluster's domain.
     pub domain: String,

@@ -19,6 +19,10 @@ use crate::forward::Forwarder;
 use crate::metrics::Shard;
 use crate::serve::{Pending, Served, finish, serve};
 
+mod local;
+
+use local::Local;
+
 /// Queries taken from the kernel at once.
 const BATCH: usize = 64;
 
@@ -59,6 +63,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
     }
+    local::ask(&socket, address)?;
     let (raw, length) = to_raw(address);
     // SAFETY: `raw` is an initialised address of at least `length` bytes that outlives the call.
     let answer = unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) };
@@ -105,7 +110,9 @@ impl Worker {
                 let out = &mut replies[outgoing.count];
                 match serve(&zone, packet, Transport::Udp, random, out, &self.shard) {
                     Served::Reply(length) => outgoing.push(length, number),
-                    Served::Pending(pending) => self.later(packet, peers.address(number), pending),
+                    Served::Pending(pending) => {
+                        self.later(packet, peers.address(number), peers.local(number), pending)
+                    }
                     Served::Nothing => {}
                 }
             }
@@ -116,13 +123,13 @@ impl Worker {
     }
 
     /// Asks others in a task that sends the reply; drops the query when too many wait already.
-    fn later(&self, packet: &[u8], peer: Option<SocketAddr>, pending: Pending) {
+    fn later(&self, packet: &[u8], peer: Option<SocketAddr>, local: Local, pending: Pending) {
         let (Some(peer), Ok(permit)) = (peer, self.pending.clone().try_acquire_owned()) else { return };
         let (packet, forwarder) = (packet.to_vec(), self.forwarder.clone());
         let (socket, shard) = (self.socket.clone(), self.shard.clone());
         drop(self.runtime.spawn(async move {
             let reply = finish(&forwarder, &packet, pending, Transport::Udp, &shard).await;
-            if let Err(error) = socket.send_to(&reply, peer) {
+            if let Err(error) = local::send_one(&socket, &reply, peer, local) {
                 tracing::debug!(%peer, %error, "sending a reply");
             }
             drop(permit);
@@ -137,17 +144,25 @@ fn next_random(mut state: u64) -> u64 {
     state ^ (state << 17)
 }
 
-/// The clients of a batch, as the kernel writes addresses.
-struct Peers(Vec<libc::sockaddr_storage>);
+/// The clients of a batch, as the kernel writes addresses, and which of ours each asked.
+struct Peers {
+    addresses: Vec<libc::sockaddr_storage>,
+    locals: Vec<Local>,
+}
 
 impl Peers {
     fn new() -> Self {
         // SAFETY: `sockaddr_storage` is plain data for which all zeroes is a valid value.
-        Self(vec![unsafe { std::mem::zeroed() }; BATCH])
+        let addresses = vec![unsafe { std::mem::zeroed() }; BATCH];
+        Self { addresses, locals: vec![Local::nothing(); BATCH] }
     }
 
     fn address(&self, number: usize) -> Option<SocketAddr> {
-        from_raw(self.0.get(number)?)
+        from_raw(self.addresses.get(number)?)
+    }
+
+    fn local(&self, number: usize) -> Local {
+        self.locals.get(number).copied().unwrap_or_else(Local::nothing)
     }
 }
 
@@ -193,8 +208,9 @@ fn receive(socket: &UdpSocket, queries: &mut [[u8; QUERY_MAX]], peers: &mut Peer
         let header = &mut headers[number].msg_hdr;
         header.msg_iov = &raw mut vectors[number];
         header.msg_iovlen = 1;
-        header.msg_name = (&raw mut peers.0[number]).cast();
+        header.msg_name = (&raw mut peers.addresses[number]).cast();
         header.msg_namelen = ADDRESS_LENGTH;
+        peers.locals[number].receive(header);
     }
     // SAFETY: every header points at one vector, one buffer and one address that outlive the call, with their lengths.
     let count = unsafe {
@@ -208,8 +224,9 @@ fn receive(socket: &UdpSocket, queries: &mut [[u8; QUERY_MAX]], peers: &mut Peer
     };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     let mut lengths = [0; BATCH];
-    for (length, header) in lengths.iter_mut().zip(&headers) {
+    for ((length, local), header) in lengths.iter_mut().zip(&mut peers.locals).zip(&headers).take(count) {
         *length = (header.msg_len as usize).min(QUERY_MAX);
+        local.received(&header.msg_hdr);
     }
     Ok(Lengths { lengths, count: count.min(BATCH) })
 }
@@ -221,12 +238,13 @@ fn send(socket: &UdpSocket, replies: &mut [[u8; UDP_REPLY_MAX]], peers: &mut Pee
         unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
     for (index, (length, number)) in outgoing.replies[..outgoing.count].iter().enumerate() {
         vectors[index] = libc::iovec { iov_base: replies[index].as_mut_ptr().cast(), iov_len: *length };
-        let peer = &mut peers.0[*number];
+        let peer = &mut peers.addresses[*number];
         let header = &mut headers[index].msg_hdr;
         header.msg_iov = &raw mut vectors[index];
         header.msg_iovlen = 1;
         header.msg_namelen = length_of(peer);
         header.msg_name = (peer as *mut libc::sockaddr_storage).cast();
+        peers.locals[*number].send(header);
     }
     let mut sent = 0;
     while sent < outgoing.count {

@@ -371,6 +371,32 @@ async fn external_names_lead_outside_d1_9() {
     assert_eq!(addresses(&reply), ["www.example.org."], "the alias alone when nobody knows the rest");
 }
 
+/// A client takes no reply from an address it did not ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_leave_from_the_address_that_was_asked() {
+    let (upstream, _) = upstream(|query| vec![answer(&query, [192, 0, 2, 1])]).await;
+    for (any, asked) in [("0.0.0.0", "127.0.0.7"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
+        let (_snapshots, receiver) = watch::channel(snapshot(1, [10, 96, 0, 1]));
+        let listen = SocketAddr::new(any.parse().unwrap(), 0);
+        let upstream = Upstream::Servers(vec![upstream]);
+        let config = Config { upstream, threads: 1, ..Config::new("cluster.local", [listen]) };
+        let server = run(receiver, config, Shutdown::new()).await.unwrap();
+        timeout(PATIENCE, server.synced()).await.unwrap();
+        let asked = SocketAddr::new(asked.parse().unwrap(), server.addresses()[0].port());
+        // From another loopback address, so that the system would choose another one to answer from.
+        let from = if asked.is_ipv4() { "127.0.0.9" } else { "::1" };
+        let socket = UdpSocket::bind((from, 0)).await.unwrap();
+        for (name, expected) in [(WEB, "10.96.0.1"), ("www.example.org.", "192.0.2.1")] {
+            socket.send_to(&query(9, name).to_vec().unwrap(), asked).await.unwrap();
+            let mut buffer = [0; 4096];
+            let (length, peer) =
+                timeout(PATIENCE, socket.recv_from(&mut buffer)).await.expect("a reply").unwrap();
+            assert_eq!(peer, asked, "{name}");
+            assert_eq!(addresses(&Message::from_vec(&buffer[..length]).unwrap()), [expected]);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_gets_a_refusal_or_nothing_and_service_goes_on() {
     let world = start(nobody()).await;
