@@ -29,6 +29,7 @@ pub struct Node {
     name: String,
     client: kube::Client,
     dns: String,
+    balancer: Option<String>,
     ingress: Option<String>,
     programmed: watch::Receiver<Acknowledged>,
 }
@@ -62,7 +63,7 @@ impl Node {
             shutdown.clone(),
         ));
         let routed = snapshots.clone();
-        outside::start_balancer(config, snapshots.clone(), links, shutdown, tasks)?;
+        let balancer = outside::start_balancer(config, snapshots.clone(), links, shutdown, tasks)?;
         cluster_dns::publish(client("system:kelson-dns"), config).await?;
         let dns = start_dns(config, snapshots.clone(), shutdown, tasks).await?;
         let ingress =
@@ -78,7 +79,8 @@ impl Node {
         agent.reclaim_volumes(client("system:kelson-volumes"), shutdown.clone());
         api.connect_node(&config.node_name, agent.router());
         tasks.spawn(async move { agent.finished().await });
-        Ok(Self { name: config.node_name.clone(), client: client("system:kelson"), dns, ingress, programmed })
+        let (name, client) = (config.node_name.clone(), client("system:kelson"));
+        Ok(Self { name, client, dns, ingress, balancer, programmed })
     }
 
     /// Waits until the data plane is programmed and the Node object says Ready, and reports it.
@@ -94,6 +96,9 @@ impl Node {
         report.ready("DNS", &self.dns);
         if let Some(ingress) = &self.ingress {
             report.ready("Ingress", ingress);
+        }
+        if let Some(balancer) = &self.balancer {
+            report.ready("balancer", balancer);
         }
         self.until_node_ready().await?;
         report.ready("node", &format!("{} is Ready", self.name));

@@ -51,23 +51,24 @@ pub fn node_views(
     receiver
 }
 
-/// Answers for balancer addresses, if there is a range of them.
+/// Answers for balancer addresses, if there is a range of them; a line that says which.
 pub fn start_balancer(
     config: &Config,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     links: watch::Receiver<Arc<NodeLinks>>,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<String>> {
     if config.load_balancer_ranges.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let bridge = NetworkConfig::new(&config.data_dir, config.pod_cidr, config.service_cidr).bridge;
     let settings =
         kelson_lb::Config { ranges: config.load_balancer_ranges.clone(), silent_links: vec![bridge] };
     let balancer = LoadBalancer::open(settings).context("starting the load balancer")?;
     tasks.spawn(balancer.run(snapshots, links, shutdown.clone()));
-    Ok(())
+    let ranges: Vec<String> = config.load_balancer_ranges.iter().map(ToString::to_string).collect();
+    Ok(Some(format!("{} by ARP", ranges.join(", "))))
 }
 
 /// Addresses of balancers are guarded like ClusterIPs: what no Service claims in their ranges is refused.
