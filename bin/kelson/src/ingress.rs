@@ -52,7 +52,8 @@ pub struct Flags {
 }
 
 pub fn run(flags: Flags) -> anyhow::Result<()> {
-    let config = config(&flags)?;
+    let mut config = config(&flags)?;
+    config.limits = config.limits.within_files(crate::files::raise_limit());
     kelson_process::logging::start();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;

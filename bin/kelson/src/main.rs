@@ -9,10 +9,12 @@ mod down;
 mod echo;
 mod exit;
 mod explain;
+mod files;
 mod image;
 mod ingress;
 mod load;
 mod lookup;
+mod proxy;
 mod up;
 
 use std::process::ExitCode;
@@ -36,6 +38,8 @@ enum Command {
     Up(Box<up::Flags>),
     /// Remove every trace of a cluster: containers, mounts, network, data
     Down(down::Flags),
+    /// Program Services on a node of any cluster, in place of kube-proxy
+    Proxy(proxy::Flags),
     /// Answer cluster DNS in front of any cluster's API
     Dns(dns::Flags),
     /// Serve Ingresses over HTTP and HTTPS in front of any cluster's pods
@@ -73,6 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(flags) => up::run(*flags),
         Command::Down(flags) => down::run(&flags),
+        Command::Proxy(flags) => proxy::run(flags),
         Command::Dns(flags) => dns::run(flags),
         Command::Ingress(flags) => ingress::run(flags),
         Command::Explain(flags) => explain::run(&flags),

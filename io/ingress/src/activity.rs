@@ -1,10 +1,11 @@
 //! When something last happened on a connection, and whether a request is under way: what idle and stalled connections are
 //! known by.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,12 +19,22 @@ pub(crate) struct Activity {
     /// Milliseconds from `begun` to the last byte read or written.
     last_ms: AtomicU64,
     requests: AtomicUsize,
+    /// Responses being sent, by number: when a piece of each was last taken.
+    responses: Mutex<BTreeMap<u64, Instant>>,
+    /// Numbers the responses.
+    next: AtomicU64,
 }
 
 impl Activity {
     /// A connection that begins now.
     pub(crate) fn begin() -> Arc<Self> {
-        Arc::new(Self { begun: Instant::now(), last_ms: AtomicU64::new(0), requests: AtomicUsize::new(0) })
+        Arc::new(Self {
+            begun: Instant::now(),
+            last_ms: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            responses: Mutex::default(),
+            next: AtomicU64::new(0),
+        })
     }
 
     /// How long no byte has been read or written.
@@ -39,7 +50,16 @@ impl Activity {
     /// A request is under way until what is returned is dropped.
     pub(crate) fn request(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Busy(self.clone())
+        Busy { activity: self.clone(), number: self.next.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// How long the response that has stood still the longest has.
+    pub(crate) fn stillness(&self) -> Duration {
+        self.responses().values().min().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    fn responses(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.responses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn touch(&self) {
@@ -50,12 +70,23 @@ impl Activity {
 
 /// A request under way.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    number: u64,
+}
+
+impl Busy {
+    /// Its response has begun, or a piece of it was taken.
+    pub(crate) fn moved(&self) {
+        self.activity.responses().insert(self.number, Instant::now());
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-        self.0.touch();
+        self.activity.responses().remove(&self.number);
+        self.activity.requests.fetch_sub(1, Ordering::Relaxed);
+        self.activity.touch();
     }
 }
 

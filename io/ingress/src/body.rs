@@ -152,6 +152,7 @@ impl Reply {
 
     /// Keeps the request under way until this body has been sent.
     pub(crate) fn keeping(mut self, busy: Busy) -> Self {
+        busy.moved();
         self.busy = Some(busy);
         self
     }
@@ -183,6 +184,7 @@ impl Body for Reply {
             Some(Err(_)) => drop(from.1.take()),
             None => from.1.take().into_iter().for_each(Lease::finish),
         }
+        self.busy.iter().for_each(Busy::moved);
         Poll::Ready(frame)
     }
 

@@ -61,6 +61,8 @@ impl Config {
 pub struct Limits {
     /// Most client connections at once, plain and TLS together; more wait to be accepted.
     pub connections_max: usize,
+    /// Most requests at once on their way to backends, tunnels among them; more get 503. Each has a connection of its own.
+    pub requests_max: usize,
     /// Most bytes of a request's or response's head; a longer request gets 431.
     pub head_bytes_max: usize,
     /// Most header fields of a request or response; more get 431.
@@ -77,6 +79,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a client may take nothing of what it is sent; longer than `response_timeout`, or it would cut that short.
     pub stall_timeout: Duration,
+    /// How long a client may take nothing of one response while other things happen on its connection (HTTP/2).
+    pub stream_timeout: Duration,
     /// How long connecting to a backend may take.
     pub connect_timeout: Duration,
     /// How long a backend may take from the end of a request to its response's head.
@@ -93,10 +97,25 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
+/// Most clients, and most requests, where there are files enough.
+const CONNECTIONS_MAX: usize = 8192;
+
+impl Limits {
+    /// Keeps clients and requests to a quarter each of the files this process may open, so that strangers' connections,
+    /// those to backends and the spare ones never take the files that everything else in the process needs.
+    pub fn within_files(mut self, open_files_max: usize) -> Self {
+        let quarter = (open_files_max / 4).max(1);
+        self.connections_max = self.connections_max.min(quarter);
+        self.requests_max = self.requests_max.min(quarter);
+        self
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections_max: 8192,
+            connections_max: CONNECTIONS_MAX,
+            requests_max: CONNECTIONS_MAX,
             head_bytes_max: 64 * 1024,
             headers_max: 100,
             streams_max: 128,
@@ -105,6 +124,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(90),
+            stream_timeout: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(60),
             tunnel_timeout: Duration::from_secs(3600),

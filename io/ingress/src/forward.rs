@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::balance::Balance;
@@ -79,10 +80,12 @@ enum Missed {
     Timeout,
 }
 
-/// Sends a request to one of these endpoints; `progress` is that of its body.
+/// Sends a request to one of these endpoints; `place` is kept until its connection is done with it, and `progress` is that
+/// of its body.
 pub(crate) async fn forward(
     mut request: Request<Upload>,
     balance: &Balance,
+    place: OwnedSemaphorePermit,
     progress: &Progress,
     limits: &Limits,
 ) -> Result<Exchange, Failure> {
@@ -102,7 +105,7 @@ pub(crate) async fn forward(
             }
         };
         match send(&mut sender, request, progress, limits).await {
-            Ok(response) => return Ok(Exchange { response, lease: Lease::new(sender, in_flight) }),
+            Ok(response) => return Ok(Exchange { response, lease: Lease::new(sender, in_flight, place) }),
             Err(Missed::Timeout) => return Err(Failure::Timeout),
             Err(Missed::Broken(_)) if progress.is_failed() => return Err(Failure::Client),
             Err(Missed::Unsent(back)) => {

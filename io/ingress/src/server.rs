@@ -103,7 +103,8 @@ impl Server {
         let limits = config.limits.clone();
         let acceptor = certificates::acceptor(routing.clone())?;
         let https_port = listeners.https().map(|address| address.port());
-        let proxy = Proxy { config, routing, https_port, kill: kill.clone(), tasks: tasks.clone() };
+        let requests = Arc::new(Semaphore::new(limits.requests_max));
+        let proxy = Proxy { config, routing, https_port, requests, kill: kill.clone(), tasks: tasks.clone() };
         let doors = Doors {
             proxy: Arc::new(proxy),
             builder: Arc::new(builder(&limits)),
@@ -255,13 +256,16 @@ enum Verdict {
     Fine(Duration),
     /// No request, and silent for too long.
     Idle,
-    /// A request, and nothing moves: the client does not take what it is sent.
+    /// A request, and nothing moves: the client does not take what it is sent, or not all of it.
     Stalled,
 }
 
 fn judge(activity: &Activity, limits: &Limits) -> Verdict {
     let (is_busy, silence) = (activity.is_busy(), activity.silence());
     let limit = if is_busy { limits.stall_timeout } else { limits.idle_timeout };
+    if activity.stillness() >= limits.stream_timeout {
+        return Verdict::Stalled;
+    }
     match limit.checked_sub(silence).filter(|left| !left.is_zero()) {
         // A request may end meanwhile, and then the shorter bound counts.
         Some(left) => Verdict::Fine(left.min(limits.idle_timeout)),

@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use kelson_process::Shutdown;
 use kelson_routes::normalize_host;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::activity::Activity;
@@ -33,6 +33,8 @@ pub(crate) struct Proxy {
     pub routing: watch::Receiver<Arc<Routing>>,
     /// The port HTTPS is served on, if any: where plain requests are redirected to.
     pub https_port: Option<u16>,
+    /// Places for requests on their way to backends.
+    pub requests: Arc<Semaphore>,
     /// Ends tunnels when the drain is over.
     pub kill: Shutdown,
     /// Tunnels live here once their connection's task is done.
@@ -145,13 +147,15 @@ impl Proxy {
         origin: Origin,
         balance: &Balance,
     ) -> Result<Response<Reply>, Page> {
+        let too_many = || Page::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way");
+        let place = self.requests.clone().try_acquire_owned().map_err(|_| too_many())?;
         let limits = &self.config.limits;
         let wanted = head::upgrade(&parts);
         let client = parts.extensions.remove::<OnUpgrade>().filter(|_| wanted.is_some());
         let progress = Arc::new(Progress::default());
         let upload = Upload::new(body, limits.body_timeout, &progress);
         let request = outgoing(parts, upload, &origin, wanted.as_ref());
-        let exchange = forward(request, balance, &progress, limits).await.map_err(|failure| {
+        let exchange = forward(request, balance, place, &progress, limits).await.map_err(|failure| {
             let error = &failure as &dyn std::error::Error;
             tracing::debug!(error, host = ?origin.host, "a request failed");
             Page::from(&failure)

@@ -7,6 +7,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use kelson_process::Shutdown;
 use tokio::io::copy_bidirectional;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::activity::{Activity, Watched};
 use crate::upstream::InFlight;
@@ -20,7 +21,7 @@ pub(crate) async fn run(
     backend: OnUpgrade,
     idle: Duration,
     kill: Shutdown,
-    _request: InFlight,
+    _request: (InFlight, OwnedSemaphorePermit),
 ) {
     let both = futures_util::future::try_join(client, backend);
     let Ok(Ok((client, backend))) = tokio::time::timeout(HANDOVER, both).await else { return };

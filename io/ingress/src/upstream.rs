@@ -13,6 +13,7 @@ use std::time::Duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use crate::body::Upload;
@@ -170,11 +171,12 @@ impl Drop for InFlight {
 pub(crate) struct Lease {
     sender: Sender,
     request: InFlight,
+    place: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    pub(crate) fn new(sender: Sender, request: InFlight) -> Self {
-        Self { sender, request }
+    pub(crate) fn new(sender: Sender, request: InFlight, place: OwnedSemaphorePermit) -> Self {
+        Self { sender, request, place }
     }
 
     /// The response has been read to its end. A lease that is dropped instead closes its connection.
@@ -183,8 +185,8 @@ impl Lease {
     }
 
     /// The connection is no longer HTTP; it counts as a request until what is returned is dropped.
-    pub(crate) fn upgrade(self) -> InFlight {
-        self.request
+    pub(crate) fn upgrade(self) -> (InFlight, OwnedSemaphorePermit) {
+        (self.request, self.place)
     }
 }
 

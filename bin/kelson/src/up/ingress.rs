@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use k8s_openapi::api::networking::v1::IngressClass;
-use kelson_ingress::{Config as Settings, IngressError, Listeners, NameServers, Publisher, Server};
+use kelson_ingress::{Config as Settings, IngressError, Limits, Listeners, NameServers, Publisher, Server};
 use kelson_model::Snapshot;
 use kelson_process::Shutdown;
 use kube::Api;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::config::Config;
 use super::listeners;
+use crate::files;
 
 /// Marks the class of Ingresses that name none (spec G1.13).
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
@@ -56,6 +57,7 @@ fn settings(config: &Config) -> Settings {
         https: on(config.ingress_ports.1),
         status_addresses: vec![config.node_ip],
         name_servers: NameServers::ResolvConf(config.resolv_conf.clone()),
+        limits: Limits::default().within_files(files::raise_limit()),
         ..Settings::new(&config.cluster_domain)
     }
 }
@@ -89,6 +91,6 @@ async fn publish_class(client: &kube::Client, settings: &Settings) -> anyhow::Re
     let classes: Api<IngressClass> = Api::all(client.clone());
     match classes.create(&PostParams::default(), &serde_json::from_value(object)?).await {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        created => Ok(drop(created?)),
+        created => created.map(drop).map_err(Into::into),
     }
 }

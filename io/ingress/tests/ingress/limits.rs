@@ -126,3 +126,60 @@ async fn connections_have_a_bound() {
     let text = read_all(&mut second).await;
     assert!(field(&text, "content-length").is_some() && text.ends_with('\n'), "{text}");
 }
+
+/// Requests have a bound of their own, because one HTTP/2 connection carries many; a tunnel counts as long as it lives.
+#[tokio::test]
+async fn requests_have_a_bound() {
+    let backend = Backend::echo("one").await;
+    let world = World::web(limited(|limits| limits.requests_max = 1), &[backend.address]).await;
+    let mut slow = TcpStream::connect(world.http).await.unwrap();
+    slow.write_all(b"GET /slow/500 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    while backend.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let refused = "503 Service Unavailable: too many requests are under way\n";
+    assert_eq!(world.get("x", "/").await, (503, refused.to_owned()));
+    assert_eq!(status(&read_all(&mut slow).await), 200);
+    assert_eq!(world.get("x", "/").await.0, 200, "there is a place again");
+}
+
+#[test]
+fn files_bound_connections_and_requests() {
+    let check = |files: usize, expected: (usize, usize)| {
+        let limits = Limits::default().within_files(files);
+        assert_eq!((limits.connections_max, limits.requests_max), expected, "{files}");
+    };
+    check(1024, (256, 256));
+    check(1 << 20, (8192, 8192));
+    check(0, (1, 1));
+}
+
+/// A client that takes nothing of one response and keeps its connection busy with others.
+#[tokio::test]
+async fn a_response_that_nobody_takes_is_cut_off() {
+    let backend = Backend::start(Default::default(), async |mut stream: TcpStream| {
+        while crate::backend::read_head(&mut stream).await {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").await;
+            let _ = stream.write_all(&[b'x'; 1_000_000]).await;
+        }
+    });
+    let backend = backend.await;
+    let config = limited(|limits| (limits.stream_timeout, limits.idle_timeout) = (SHORT, SHORT / 3));
+    let world = World::web(config, &[backend.address]).await;
+    let stream = hyper_util::rt::TokioIo::new(TcpStream::connect(world.http).await.unwrap());
+    let mut builder = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    let (mut sender, connection) =
+        builder.initial_stream_window_size(16 * 1024).handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut get = async |path: &str| {
+        let request = hyper::Request::get(format!("http://x{path}"));
+        sender.send_request(request.body(http_body_util::Empty::<hyper::body::Bytes>::new()).unwrap()).await
+    };
+    let untaken = get("/").await.unwrap();
+    let begun = Instant::now();
+    while get("/again").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "it stands still and nobody minds");
+    }
+    drop(untaken);
+}
