@@ -2,7 +2,7 @@
 //!
 //! Each node writes the revision it has applied into a Lease of its own (`lease`). View → the floor, what every Ready
 //! node has applied, written for the nodes to read while a pod waits to leave; and each Service's condition
-//! `Programmed`. Invariants: a Service is written to once a change of its spec, and again only when a node is late (docs/decisions/0008); what this
+//! `Programmed`. Invariants: a Service is written to once a change of its spec, and again only when a node is late (docs/decisions/0009); what this
 //! controller writes itself is no news to it; where no node publishes what it has applied, nothing is said.
 
 mod condition;

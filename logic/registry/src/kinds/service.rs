@@ -16,7 +16,7 @@ use crate::printed::{AGE, NAME};
 use crate::strategy;
 use crate::walk::text;
 use k8s_openapi::api::core::v1::Service;
-use kelson_machinery::Object;
+use kelson_machinery::{Object, meta};
 use serde_json::{Value, json};
 
 pub const KIND: Kind = Kind {
@@ -45,7 +45,10 @@ pub const KIND: Kind = Kind {
     cells: print::cells,
     default: defaults::service,
     prepare_create,
-    prepare_update: normalize::update,
+    prepare_update: |new, old| {
+        normalize::update(new, old);
+        strategy::count_generation(new, old, &["/spec"]);
+    },
     prepare_status_update: strategy::status_update,
     validate: rules::validate,
     validate_update: rules::validate_update,
@@ -54,12 +57,15 @@ pub const KIND: Kind = Kind {
     selectable: &["spec.clusterIP", "spec.type"],
     select,
     create_on_update: true,
+    // So that a condition can say which spec it speaks of.
+    generation: true,
     ..base::<Service>("service")
 };
 
 fn prepare_create(service: &mut Object) {
     crate::walk::put(service, "status", json!({"loadBalancer": {}}));
     normalize::create(service);
+    meta::set_generation(service, 1);
 }
 
 fn select(service: &Object, field: &str) -> Option<String> {
