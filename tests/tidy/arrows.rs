@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("index", &["model"]),
     ("tables", &["model"]),
     ("zones", &["model"]),
+    ("explain", &["model", "index", "tables", "zones"]),
     ("routes", &["model"]),
     ("plans", &["machinery", "model"]),
     ("pods", &["machinery", "model"]),
