@@ -41,9 +41,15 @@ impl User {
         Self { name: name.into(), groups, uid: String::new(), extra: BTreeMap::new() }.authenticated()
     }
 
-    /// A component of this process, by its upstream user name, for example `system:kube-controller-manager`.
+    /// A component of this process, by its upstream user name, for example `system:kube-controller-manager`. It has
+    /// what its role allows; one without a role of its own acts as an administrator.
     pub fn component(name: &str) -> Self {
-        Self::new(name, &[crate::pki::ADMIN_GROUP])
+        let groups: &[&str] = match name {
+            node if node.starts_with(crate::authz::NODE_PREFIX) => &[crate::authz::NODES],
+            name if kelson_rbac::defaults::has_own_role(name) => &[],
+            _ => &[crate::pki::ADMIN_GROUP],
+        };
+        Self::new(name, groups)
     }
 
     /// Whoever showed no credential.

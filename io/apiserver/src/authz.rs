@@ -14,7 +14,7 @@ use kelson_store::{Store, StoreError};
 
 use crate::authn::User;
 use crate::pki::ADMIN_GROUP;
-pub(crate) use node::node_name;
+pub(crate) use node::{NODE_PREFIX, NODES, node_name};
 use role_watch::RoleWatch;
 
 /// Who may do what, now.

@@ -144,7 +144,12 @@ async fn resource(core: Arc<Core>, user: User, path: ResourcePath, request: Requ
         path: request.uri().path(),
     };
     let answer = match core.rights.check(&user, &attempt) {
-        Err(status) => response::failure(&status),
+        Err(status) => {
+            if request.extensions().get::<Local>().is_some() {
+                tracing::warn!(%status, "a component lacks a right it needs");
+            }
+            response::failure(&status)
+        }
         Ok(()) => match resolved {
             None => response::no_such_path(),
             Some(resolved) => admitted(&core, user, verb, resolved, path, query, request).await,

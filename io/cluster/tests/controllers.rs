@@ -43,10 +43,11 @@ impl Cluster {
         let config =
             Config::new(directory.path(), "127.0.0.1:6443".parse().unwrap(), "127.0.0.1".parse().unwrap());
         let api = ApiServer::open(config, Arc::new(store)).await.unwrap();
-        let client = Client::new(api.local(User::component("system:kube-controller-manager")), "default");
+        let client = Client::new(api.local(User::new("admin", &["system:masters"])), "default");
+        let manager = Client::new(api.local(User::component("system:kube-controller-manager")), "default");
         let shutdown = Shutdown::new();
         let settings = ControllerConfig { root_ca: Some("the CA".to_owned()), ..ControllerConfig::default() };
-        drop(tokio::spawn(run_controllers(client.clone(), settings, shutdown.clone())));
+        drop(tokio::spawn(run_controllers(manager, settings, shutdown.clone())));
         let cluster = Self { client, shutdown, _directory: directory, _api: api };
         cluster.add_node().await;
         drop(tokio::spawn(play_node(cluster.client.clone())));

@@ -5,6 +5,7 @@
 
 mod components;
 mod controllers;
+mod own;
 mod people;
 mod system;
 
@@ -28,11 +29,11 @@ pub type Default = (Kind, Object);
 pub fn all() -> Vec<Default> {
     let mut roles: Vec<Default> = Vec::new();
     let mut bindings: Vec<Default> = Vec::new();
-    let cluster = people::roles().into_iter().chain(components::roles());
+    let cluster = people::roles().into_iter().chain(components::roles()).chain(own::roles());
     roles.extend(cluster.map(|(name, rules)| cluster_role(name, &rules)));
     roles.extend(people::gathered().map(|(name, from, labels)| gathering(name, from, labels)));
-    bindings
-        .extend(people::bindings().chain(components::bindings()).map(|(role, to)| cluster_binding(role, to)));
+    let bound = people::bindings().chain(components::bindings()).chain(own::bindings());
+    bindings.extend(bound.map(|(role, to)| cluster_binding(role, to)));
     for (name, rules) in controllers::roles() {
         let role = format!("system:controller:{name}");
         roles.push(cluster_role(&role, &rules));
@@ -51,6 +52,11 @@ pub fn all() -> Vec<Default> {
     }
     roles.extend(bindings);
     roles
+}
+
+/// Whether a component of ours has a role of its own, so that it need not be an administrator.
+pub fn has_own_role(user: &str) -> bool {
+    own::USERS.contains(&user)
 }
 
 /// The rules of `system:node`, which the node authorizer gives to nodes.

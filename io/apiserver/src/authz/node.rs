@@ -8,12 +8,14 @@ use kelson_rbac::{Rule, defaults};
 
 use crate::authn::User;
 
-const GROUP: &str = "system:nodes";
-const PREFIX: &str = "system:node:";
+/// The group of all nodes.
+pub(crate) const NODES: &str = "system:nodes";
+/// What a node's user name begins with.
+pub(crate) const NODE_PREFIX: &str = "system:node:";
 
 /// The node that a user is.
 pub(crate) fn node_name(user: &User) -> Option<&str> {
-    user.name.strip_prefix(PREFIX).filter(|node| !node.is_empty() && user.is_in(GROUP))
+    user.name.strip_prefix(NODE_PREFIX).filter(|node| !node.is_empty() && user.is_in(NODES))
 }
 
 /// What nodes may do.
@@ -27,8 +29,6 @@ impl Default for Nodes {
         // Our agent follows what its pods mount by watching, where the kubelet asks again and again.
         let read = "get list watch";
         rules.push(Rule::on(read, &[""], "persistentvolumeclaims persistentvolumes namespaces"));
-        // It also removes the volumes it made when their claims are gone.
-        rules.push(Rule::on("delete patch", &[""], "persistentvolumes"));
         Self { rules }
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 
 fn client(harness: &Harness) -> kube::Client {
-    kube::Client::new(harness.server.local(User::component("system:kube-controller-manager")), "default")
+    kube::Client::new(harness.server.local(admin()), "default")
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Roles in namespaces of the system: what its programs may do there and nowhere else.
 
-use super::{CORE, READ, events};
+use super::{CORE, READ, events, own};
 use crate::rule::Rule;
 
 const SYSTEM: &str = "kube-system";
@@ -10,6 +10,7 @@ const MANAGER: &str = "system::leader-locking-kube-controller-manager";
 const SCHEDULER: &str = "system::leader-locking-kube-scheduler";
 const SIGNER: &str = "system:controller:bootstrap-signer";
 const PROVIDER: &str = "system:controller:cloud-provider";
+const DNS: &str = "system:kelson:dns";
 const CLEANER: &str = "system:controller:token-cleaner";
 
 /// Namespace, name and rules.
@@ -33,6 +34,7 @@ pub(super) fn roles() -> Vec<(&'static str, &'static str, Vec<Rule>)> {
         (SYSTEM, SIGNER, vec![Rule::on(READ, CORE, "secrets")]),
         (SYSTEM, PROVIDER, vec![Rule::on("create get list watch", CORE, "configmaps")]),
         (SYSTEM, CLEANER, vec![Rule::on("delete get list watch", CORE, "secrets"), events()]),
+        (SYSTEM, DNS, own::dns()),
         (PUBLIC, SIGNER, signer),
     ]
 }
@@ -61,6 +63,7 @@ pub(super) fn bindings() -> Vec<(&'static str, &'static str, &'static str, &'sta
         (SYSTEM, SIGNER, SIGNER, &["ServiceAccount kube-system bootstrap-signer"]),
         (SYSTEM, PROVIDER, PROVIDER, &["ServiceAccount kube-system cloud-provider"]),
         (SYSTEM, CLEANER, CLEANER, &["ServiceAccount kube-system token-cleaner"]),
+        (SYSTEM, DNS, DNS, &["User system:kelson-dns"]),
         (PUBLIC, SIGNER, SIGNER, &["ServiceAccount kube-system bootstrap-signer"]),
     ]
 }

@@ -103,3 +103,33 @@ fn every_default_is_whole() {
         assert!(!meta::get_list(object, &["subjects"]).contains(&Value::Null), "{object}");
     }
 }
+
+#[test]
+fn our_components_do_their_work_and_give_nobody_rights() {
+    let policy = policy(None);
+    let rbac = "rbac.authorization.k8s.io";
+    let manager = "system:kube-controller-manager";
+    for (attempt, expected) in [
+        (on("create", "", "pods", "n"), true),
+        (on("update", "", "namespaces/finalize", "n"), true),
+        (on("deletecollection", rbac, "rolebindings", "n"), true),
+        (on("create", rbac, "rolebindings", "n"), false),
+        (on("escalate", rbac, "clusterroles", ""), false),
+        (on("bind", rbac, "clusterroles", ""), false),
+        (on("impersonate", "", "users", ""), false),
+        (on("create", "", "pods/exec", "n"), false),
+        (on("create", "apps", "deployments", "n"), false),
+    ] {
+        check(&policy, manager, &["system:authenticated"], attempt, expected);
+    }
+    check(&policy, "system:kelson-dns", &[], on("create", "", "services", "kube-system"), true);
+    check(&policy, "system:kelson-dns", &[], on("create", "", "services", "default"), false);
+    check(&policy, "system:kube-proxy", &[], on("get", "", "secrets", "default"), false);
+    check(&policy, "system:kelson-ingress", &[], on("list", "", "secrets", ""), true);
+    check(&policy, "system:kelson", &[], on("delete", "", "nodes", ""), false);
+    for user in own::USERS {
+        let bound =
+            all().iter().any(|(_, object)| object["subjects"].to_string().contains(&format!("{user:?}")));
+        assert!(bound && has_own_role(user), "{user}");
+    }
+}
