@@ -34,8 +34,9 @@ pub struct LoadBalancer {
     config: Config,
     socket: Socket,
     speaker: Speaker,
-    /// The Services last seen, and how many of them hold each address.
-    services: ServiceMap,
+    /// What was followed last.
+    seen: Option<(ServiceMap, Arc<NodeLinks>)>,
+    /// How many Services hold each address.
     held: BTreeMap<IpAddr, usize>,
 }
 
@@ -43,8 +44,7 @@ impl LoadBalancer {
     /// Opens its socket in the calling thread's network namespace.
     pub fn open(config: Config) -> Result<Self, Error> {
         let socket = Socket::open(&filter::nothing())?;
-        let (services, held) = (ServiceMap::new(), BTreeMap::new());
-        Ok(Self { config, socket, speaker: Speaker::default(), services, held })
+        Ok(Self { config, socket, speaker: Speaker::default(), seen: None, held: BTreeMap::new() })
     }
 
     /// Follows both until `shutdown`, or until nobody sends any more.
@@ -74,11 +74,12 @@ impl LoadBalancer {
 
     /// Takes in what Services hold and where the node can be asked. Before everything has been listed nobody loses an
     /// address.
-    fn follow(&mut self, snapshot: &Snapshot, links: &NodeLinks) {
-        if !snapshot.synced {
+    fn follow(&mut self, snapshot: &Snapshot, links: &Arc<NodeLinks>) {
+        if !snapshot.synced || self.has_seen(snapshot, links) {
             return;
         }
-        self.count(&snapshot.services);
+        let before = self.seen.replace((snapshot.services.clone(), links.clone()));
+        self.count(&before.unwrap_or_default().0, &snapshot.services);
         let span = self.speaker.span();
         let addresses = self.addresses(links);
         self.speaker.update(self.links(links), addresses, Instant::now());
@@ -95,10 +96,17 @@ impl LoadBalancer {
         }
     }
 
+    /// Most snapshots tell of endpoints, which are no concern of ours.
+    fn has_seen(&self, snapshot: &Snapshot, links: &Arc<NodeLinks>) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_some_and(|(services, before)| {
+            services.ptr_eq(&snapshot.services) && Arc::ptr_eq(before, links)
+        })
+    }
+
     /// Counts who holds what; costs what changed since the last time.
-    fn count(&mut self, services: &ServiceMap) {
-        let before = std::mem::replace(&mut self.services, services.clone());
-        for item in before.diff(services) {
+    fn count(&mut self, before: &ServiceMap, after: &ServiceMap) {
+        for item in before.diff(after) {
             let (old, new) = match item {
                 DiffItem::Add(_, new) => (None, Some(new)),
                 DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), Some(new)),
