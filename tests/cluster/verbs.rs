@@ -189,7 +189,8 @@ fn objects_change_in_every_way() {
     walk(&cluster, &[(same, "configmap/cm patched (no change)")]);
     let edit = "KUBE_EDITOR='sed -i s/b:/c:/' kubectl edit cm cm";
     cluster.shell(edit).succeeded(|| cluster.log()).prints("configmap/cm edited");
-    cluster.shell("KUBE_EDITOR=true kubectl edit cm cm").prints("Edit cancelled, no changes made.");
+    let left = cluster.shell("KUBE_EDITOR=true kubectl edit cm cm");
+    assert_eq!(left.errors.trim(), "Edit cancelled, no changes made.");
 }
 
 #[test]

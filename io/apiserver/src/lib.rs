@@ -11,10 +11,12 @@ pub mod authn;
 mod authz;
 mod body;
 mod bootstrap;
+mod compression;
 pub mod config;
 mod discovery;
 mod dispatch;
 mod escalation;
+mod expiry;
 mod health;
 mod history;
 mod impersonation;
@@ -166,6 +168,14 @@ impl ApiServer {
                 }
             }
         };
+        let sweeping = async {
+            loop {
+                tokio::time::sleep(expiry::INTERVAL).await;
+                if let Err(error) = expiry::sweep(&core, kelson_process::now()).await {
+                    tracing::warn!(%error, "could not remove expired Events");
+                }
+            }
+        };
         let ending = async {
             shutdown.cancelled().await;
             core.shutdown.cancel();
@@ -174,6 +184,7 @@ impl ApiServer {
         tokio::select! {
             () = server::serve(self.front.clone(), listener, shutdown.clone()) => {}
             () = care => {}
+            () = sweeping => {}
             () = ending => {}
         }
     }

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::authn::{self, Bearers, User};
+use crate::compression;
 use crate::config::Limits;
 use crate::response;
 use crate::tls::{Shown, Tls};
@@ -127,7 +128,9 @@ async fn answer(front: &Front, shown: &Shown, mut request: Request<Body>) -> Res
         return response::failure(&Status::unauthorized());
     };
     request.extensions_mut().insert(user);
-    front.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    let compressed = compression::is_wanted(&request);
+    let answer = front.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+    if compressed { compression::compress(answer).await } else { answer }
 }
 
 /// Who asks: the certificate's user, else the token's, else nobody. A credential that is not good is an error.

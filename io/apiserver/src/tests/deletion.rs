@@ -195,3 +195,20 @@ async fn evictions_delete() {
     harness.post(&format!("{path}/eviction"), eviction).await.expect(201);
     assert_eq!(harness.get(&path).await.code, 404);
 }
+
+#[tokio::test]
+async fn events_go_after_an_hour() {
+    let harness = Harness::new().await;
+    let event = |name: &str, at: jiff::Timestamp| {
+        json!({"metadata": {"name": name}, "involvedObject": {"namespace": "default"},
+        "lastTimestamp": kelson_machinery::time::seconds(at)})
+    };
+    let now = kelson_process::now();
+    let path = "/api/v1/namespaces/default/events";
+    harness.post(path, event("new", now)).await.expect(201);
+    let later = now + jiff::SignedDuration::from_mins(59);
+    assert_eq!(crate::expiry::sweep(&harness.server.core, later).await.unwrap(), 0);
+    let later = now + jiff::SignedDuration::from_mins(61);
+    assert_eq!(crate::expiry::sweep(&harness.server.core, later).await.unwrap(), 1);
+    assert_eq!(harness.get(&format!("{path}/new")).await.code, 404);
+}
