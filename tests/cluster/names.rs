@@ -46,6 +46,45 @@ metadata: {name: outside}
 spec: {type: ExternalName, externalName: www.example.test}
 ";
 
+/// `kelson dns` as a pod that may read what it needs and no more.
+const IN_A_POD: &str = r#"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: dns}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: dns}
+rules:
+- {apiGroups: [""], resources: [services, namespaces], verbs: [list, watch]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: dns}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: dns}
+subjects: [{kind: ServiceAccount, name: dns, namespace: default}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: dns, labels: {app: dns}}
+spec:
+  serviceAccountName: dns
+  volumes: [{name: kelson, hostPath: {path: KELSON}}]
+  containers:
+  - name: dns
+    image: katacoda/docker-http-server
+    command: [/kelson, dns]
+    volumeMounts: [{name: kelson, mountPath: /kelson}]
+    readinessProbe: {httpGet: {path: /ready, port: 8181}, periodSeconds: 1}
+    livenessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: dns}
+spec: {selector: {app: dns}, ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}]}
+"#;
+
 fn dig(cluster: &Cluster, words: &str) -> String {
     cluster.shell(&format!("dig +tries=2 +time=2 @10.96.0.10 {words}")).text
 }
@@ -214,6 +253,7 @@ fn stateful_pods_aliases_and_names_outside() {
     aliases_are_followed(&cluster);
     outside_names_are_kept(&cluster, &outside);
     alone_in_front_of_the_api(&cluster);
+    alone_in_a_pod(&cluster);
 }
 
 fn stateful_pods_have_names(cluster: &Cluster) {
@@ -293,4 +333,18 @@ fn alone_in_front_of_the_api(cluster: &Cluster) {
     let metrics = cluster.curl("http://127.0.0.2:9153/metrics").expect("metrics are served");
     assert!(metrics.contains("coredns_dns_requests_total{"), "{metrics}");
     drop(alone);
+}
+
+/// Without a kubeconfig the pod's service account is taken, with the rights it has.
+fn alone_in_a_pod(cluster: &Cluster) {
+    apply(cluster, "dns.yaml", &IN_A_POD.replace("KELSON", env!("CARGO_BIN_EXE_kelson")));
+    cluster.kubectl("wait --for=condition=Ready pod/dns --timeout=20s");
+    let address = cluster.kubectl("get service dns -o jsonpath='{.spec.clusterIP}'").text;
+    for how in ["", "+tcp"] {
+        cluster.eventually(&format!("the pod answers {how}"), || {
+            let line =
+                format!("dig +short +tries=1 +time=2 {how} @{address} kubernetes.default.svc.cluster.local");
+            (cluster.shell(&line).text.trim() == "10.96.0.1").then_some(())
+        });
+    }
 }
