@@ -160,3 +160,28 @@ fn udp_and_tcp_share_an_address() {
         });
     }
 }
+
+/// What no Service claims in the range is refused; a foreign address leaves, so the wire is watched.
+#[test]
+fn nothing_for_the_range_leaves_by_the_default_route() {
+    let (cluster, client) = super::cluster("leaving", &["--load-balancer-cidr", "10.10.0.0/26"]);
+    let servers = web(&cluster);
+    balancer(&cluster, "web", "");
+    shows(&cluster, "web", "10.10.0.1");
+    cluster.shell("ip route add default via 172.17.0.99").succeeded(String::new);
+    let watch =
+        "timeout 6 tcpdump -nn -l -i eth0 'dst net 10.10.0.0/26 and not arp or dst host 198.51.100.1'";
+    let seen = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| client.shell(watch).text);
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let pod = servers.first().expect("a pod");
+        for target in ["10.10.0.1:81", "10.10.0.9:80", "10.10.0.63:80", "198.51.100.1:80"] {
+            let line = format!("timeout 1 wget -qO- http://{target}");
+            assert_ne!(cluster.try_kubectl(&format!("exec {pod} -- {line}")).code, 0);
+            assert_ne!(cluster.shell(&format!("busybox {line}")).code, 0);
+        }
+        watching.join().expect("tcpdump ends")
+    });
+    assert!(seen.contains("198.51.100.1"), "{seen}");
+    assert!(!seen.contains("10.10.0."), "left by the default route:\n{seen}");
+}
