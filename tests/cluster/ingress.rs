@@ -154,7 +154,6 @@ fn it_is_listed_and_described(cluster: &Cluster) {
     assert_eq!(rows[1][..3], ["kelson", "kelson.dev/ingress", "<none>"]);
     let described = cluster.kubectl("-n test describe ingress test-213");
     assert_eq!(described.field("Name"), "test-213");
-    assert_eq!(described.field("Labels"), "app=213");
     assert_eq!(described.field("Address"), node);
     for part in [HOST, "/manage", "webserver-transfer:80"] {
         assert!(described.text.contains(part), "{part}: {}", described.text);

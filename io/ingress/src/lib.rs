@@ -11,7 +11,7 @@
 //! what is done when one of them fails. Requests go straight to pods, never through a ClusterIP.
 //!
 //! **Untrusted bytes.** Everything a client sends: the TLS handshake (read by rustls), request heads and framing (hyper),
-//! then in our hands host, path, `Connection`, `Upgrade` and `X-Forwarded-*` ([`head`](self), `kelson_routes`). Everything
+//! then in our hands host, path, `Connection`, `Upgrade` and `X-Forwarded-*` (`head`, `kelson_routes`). Everything
 //! a backend sends: response heads and framing (hyper). What name servers answer (hickory-proto), and Secrets' PEM
 //! (rustls-pki-types). None can cause a panic, and each has its bound in [`Limits`] or beside the code that reads it.
 //! Bodies are passed on piece by piece and never held.
