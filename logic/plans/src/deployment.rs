@@ -13,17 +13,15 @@ mod scaling;
 mod sets;
 mod status;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use crate::key::Key;
 use crate::kinds::Any;
-use crate::owners::{Claim, adopt, claim, controller_of, release};
+use crate::owners::controller_of;
 use crate::plan::{Action, Plan, Reason, Step};
-use crate::select;
 use crate::view::{Changed, View};
+use crate::{claiming, select};
 pub(crate) use limits::scaled;
 use sets::Sets;
 
@@ -33,13 +31,14 @@ pub fn plan(view: &View, key: &Key, now: Timestamp) -> Plan {
     if select::is_empty(&deployment.spec.selector) {
         return selects_all(deployment);
     }
-    let claims = claims(view, deployment);
-    let changes = claim_steps(deployment, &claims);
-    if !changes.is_empty() {
-        return Plan::of(changes);
+    let selector = &deployment.spec.selector;
+    match claiming::owned(view, deployment.as_ref(), selector, |_: &ReplicaSet| true) {
+        Err(changes) => Plan::of(changes),
+        Ok(owned) => {
+            let owned = owned.into_iter().cloned().collect();
+            step(view, deployment, Sets::of(deployment, owned), now)
+        }
     }
-    let owned = claims.into_iter().map(|(_, set)| set.clone()).collect();
-    step(view, deployment, Sets::of(deployment, owned), now)
 }
 
 fn step(view: &View, deployment: &Deployment, sets: Sets, now: Timestamp) -> Plan {
@@ -79,24 +78,6 @@ fn selects_all(deployment: &Deployment) -> Plan {
     plan
 }
 
-fn claims<'a>(view: &'a View, deployment: &Deployment) -> Vec<(Claim, &'a Arc<ReplicaSet>)> {
-    let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
-    let claimed = view.replica_sets.within(namespace).map(|(_, set)| {
-        let selected = select::matches(&deployment.spec.selector, set.metadata.labels.as_ref());
-        (claim(&deployment.metadata, &set.metadata, selected), set)
-    });
-    claimed.filter(|(claim, _)| *claim != Claim::Leave).collect()
-}
-
-fn claim_steps(deployment: &Deployment, claims: &[(Claim, &Arc<ReplicaSet>)]) -> Vec<Step> {
-    let actions = claims.iter().filter_map(|(claim, set)| match claim {
-        Claim::Adopt => adopt(deployment, set.as_ref()),
-        Claim::Release => release(deployment.metadata.uid.as_deref(), set.as_ref()),
-        Claim::Keep | Claim::Leave => None,
-    });
-    actions.map(Step::from).collect()
-}
-
 /// The Deployments that a change concerns.
 pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
     let mut keys = Vec::new();
@@ -118,17 +99,7 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
 }
 
 fn deployments_of(view: &View, set: &ReplicaSet) -> Vec<Key> {
-    let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-    if let Some(owner) = controller_of(&set.metadata) {
-        let is_ours = owner.kind == "Deployment";
-        return is_ours.then(|| Key::new(namespace, &owner.name)).into_iter().collect();
-    }
-    let labels = set.metadata.labels.as_ref();
-    let chosen = view.deployments.within(namespace).filter(|(_, deployment)| {
-        let selector = &deployment.spec.selector;
-        !select::is_empty(selector) && select::matches(selector, labels)
-    });
-    chosen.map(|(key, _)| key.clone()).collect()
+    claiming::owners_of::<Deployment>(view, &set.metadata, |deployment| Some(&deployment.spec.selector))
 }
 
 #[cfg(test)]

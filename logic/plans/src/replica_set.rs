@@ -6,7 +6,6 @@
 mod status;
 mod victims;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,10 +15,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::controllers::{Controller, Task};
 use crate::key::Key;
-use crate::owners::{Claim, adopt, claim, controller_of, controller_reference, release};
+use crate::owners::{controller_of, controller_reference};
 use crate::plan::{Action, Ending, Plan, Reason, Step};
 use crate::view::{Changed, View};
-use crate::{kinds::Any, pod, select};
+use crate::{claiming, kinds::Any, pod};
 
 pub(crate) use status::count;
 pub(crate) use victims::choose as choose_victims;
@@ -30,12 +29,10 @@ const BURST: usize = 500;
 /// The next step for one ReplicaSet.
 pub fn plan(view: &View, key: &Key, now: Timestamp) -> Plan {
     let Some(set) = view.replica_sets.get(key) else { return Plan::default() };
-    let claims = claims(view, set);
-    let changes = claim_steps(set, &claims);
-    if !changes.is_empty() {
-        return Plan::of(changes);
-    }
-    let pods: Vec<&Arc<Pod>> = claims.iter().map(|(_, pod)| *pod).collect();
+    let pods = match claiming::pods(view, set.as_ref(), &set.spec.selector) {
+        Ok(pods) => pods,
+        Err(changes) => return Plan::of(changes),
+    };
     let active: Vec<&Arc<Pod>> = pods.iter().copied().filter(|pod| pod::is_active(pod)).collect();
     let mut plan = Plan::default();
     if set.metadata.deletion_timestamp.is_none() {
@@ -57,31 +54,6 @@ fn first_stage(plan: &mut Plan, action: Option<Action>) {
         Some(stage) => stage.push(action.into()),
         None => plan.stage(vec![action.into()]),
     }
-}
-
-/// The pods that are the set's, or should be, or should no longer be.
-fn claims<'a>(view: &'a View, set: &ReplicaSet) -> Vec<(Claim, &'a Arc<Pod>)> {
-    let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-    let pods = view.pods.within(namespace).map(|(_, pod)| pod);
-    let claimed = pods.map(|pod| {
-        let selected = set.selects(pod.metadata.labels.as_ref());
-        (claim(&set.metadata, &pod.metadata, selected), pod)
-    });
-    let wanted = claimed.filter(|(claim, pod)| match claim {
-        Claim::Keep => true,
-        Claim::Adopt | Claim::Release => pod::is_active(pod),
-        Claim::Leave => false,
-    });
-    wanted.collect()
-}
-
-fn claim_steps(set: &ReplicaSet, claims: &[(Claim, &Arc<Pod>)]) -> Vec<Step> {
-    let actions = claims.iter().filter_map(|(claim, pod)| match claim {
-        Claim::Adopt => adopt(set, pod.as_ref()),
-        Claim::Release => release(set.metadata.uid.as_deref(), pod.as_ref()),
-        Claim::Keep | Claim::Leave => None,
-    });
-    actions.map(Step::from).collect()
 }
 
 fn scale(view: &View, set: &ReplicaSet, active: &[&Arc<Pod>], now: Timestamp) -> Vec<Vec<Step>> {
@@ -164,36 +136,21 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
     }
     for any in changed.old.iter().chain(&changed.new) {
         if let Any::Pod(pod) = any {
-            keys.extend(sets_of(view, pod));
+            keys.extend(claiming::owners_of::<ReplicaSet>(view, &pod.metadata, |set| {
+                Some(&set.spec.selector)
+            }));
         }
     }
     keys
 }
 
-fn sets_of(view: &View, pod: &Pod) -> Vec<Key> {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    if let Some(owner) = controller_of(&pod.metadata) {
-        let is_ours = owner.kind == "ReplicaSet";
-        return is_ours.then(|| Key::new(namespace, &owner.name)).into_iter().collect();
-    }
-    let labels = pod.metadata.labels.as_ref();
-    let sets = view.replica_sets.within(namespace);
-    sets.filter(|(_, set)| set.selects(labels)).map(|(key, _)| key.clone()).collect()
-}
-
 /// The parts of a ReplicaSet's spec, with the API's defaults for what is not there.
 pub(crate) trait Spec {
-    fn selects(&self, labels: Option<&BTreeMap<String, String>>) -> bool;
     fn wanted(&self) -> i32;
     fn min_ready_seconds(&self) -> i32;
 }
 
 impl Spec for ReplicaSet {
-    /// A set whose selector is empty chooses nothing: taking every pod of the namespace is never meant.
-    fn selects(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
-        !select::is_empty(&self.spec.selector) && select::matches(&self.spec.selector, labels)
-    }
-
     fn wanted(&self) -> i32 {
         self.spec.replicas.unwrap_or(1).max(0)
     }

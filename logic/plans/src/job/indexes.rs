@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+/// Indexes that are told apart at most; the API allows a tenth of it where each may fail for itself.
+const INDEXES_MAX: usize = 1_000_000;
+
 /// Indexes in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Indexes(pub BTreeSet<usize>);
@@ -9,6 +12,7 @@ pub(super) struct Indexes(pub BTreeSet<usize>);
 impl Indexes {
     /// Reads what is written, as far as it is below `bound`; what cannot be read counts as nothing.
     pub(super) fn parse(text: &str, bound: usize) -> Self {
+        let bound = bound.min(INDEXES_MAX);
         let mut all = BTreeSet::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -64,7 +64,7 @@ impl<'a> Running<'a> {
         match sight.job.completions().filter(|_| sight.job.is_indexed()) {
             None => self.create = vec![Slot::default(); missing],
             Some(completions) => {
-                for index in pending(sight, tally, completions).into_iter().take(missing) {
+                for index in pending(sight, tally, completions, missing) {
                     self.place(sight, index, by_index);
                 }
             }
@@ -120,8 +120,8 @@ fn excess<'a>(sight: &Sight<'a>, tally: &Tally<'a>, count: usize) -> Vec<&'a Arc
     doubled
 }
 
-/// The indexes that nobody works on and that are still to be done, in order.
-fn pending(sight: &Sight, tally: &Tally, completions: usize) -> Vec<usize> {
+/// The first so many indexes that nobody works on and that are still to be done.
+fn pending(sight: &Sight, tally: &Tally, completions: usize, count: usize) -> Vec<usize> {
     let job = sight.job;
     let taken = sight.pods.iter().filter(|pod| {
         pod::is_active(pod) || (job.waits_for_failure() && pod::is_deleting(pod) && !pod::is_terminal(pod))
@@ -130,5 +130,5 @@ fn pending(sight: &Sight, tally: &Tally, completions: usize) -> Vec<usize> {
     let open = (0..completions).filter(|index| {
         !taken.contains(index) && !tally.succeeded_indexes.has(*index) && !tally.failed_indexes.has(*index)
     });
-    open.collect()
+    open.take(count).collect()
 }

@@ -88,18 +88,20 @@ impl<'a> Tally<'a> {
             sight.pods.iter().filter(|pod| pods::is_tracked(pod)).map(|pod| uid(pod)).collect();
         let mut counted = settle(&status, &held);
         let lost = verdict.is_some_and(|verdict| verdict.outcome == Outcome::Failure);
+        let over = verdict.is_some() || job.metadata.deletion_timestamp.is_some();
         for pod in sight.pods.iter().filter(|pod| pods::is_tracked(pod)) {
             let full = listed(&counted.uncounted) >= UNCOUNTED_MAX;
-            let failed = pods::has_failed(job, pod) || (lost && pod::is_deleting(pod));
+            let failed = pods::has_failed(job, pod);
+            let going = over && pod::is_deleting(pod);
             let known = is_known(&counted.uncounted, pod);
             if pod::phase(pod) == "Succeeded" {
                 // An index that is written down as completed needs no uid.
                 if !job.is_indexed() && !known && !full {
                     push(&mut counted.uncounted.succeeded, pod);
                 }
-            } else if !failed || (verdict.is_none() && failure::is_awaited(sight, self, pod)) {
+            } else if !(failed || going) || (!over && failure::is_awaited(sight, self, pod)) {
                 continue;
-            } else if failure::counts(job, pod) && !known && !full {
+            } else if (failed || lost) && failure::counts(job, pod) && !known && !full {
                 push(&mut counted.uncounted.failed, pod);
             }
             if !full || known {

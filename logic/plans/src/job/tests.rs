@@ -103,6 +103,24 @@ fn h6_1_a_queue_of_work_ends_with_its_first_success() {
 }
 
 #[test]
+fn h6_1_one_plan_makes_five_hundred_pods_at_most() {
+    for mode in ["Indexed", "NonIndexed"] {
+        let spec = json!({"completions": i32::MAX, "parallelism": i32::MAX, "completionMode": mode});
+        let world = World::with(vec![job(spec)]);
+        let creates = plan(&world).actions().filter(|one| matches!(one, Action::Create { .. })).count();
+        assert_eq!(creates, 500, "{mode}");
+    }
+}
+
+#[test]
+fn h6_2_a_job_on_its_way_out_holds_nobody() {
+    let mut world = settled(json!({"completions": 2, "parallelism": 2, "podReplacementPolicy": "Failed"}));
+    world.delete(&Job::RESOURCE, &key(), Some(Propagation::Foreground), false);
+    world.settle(|_| {});
+    assert!(world.all::<Pod>().is_empty() && world.get::<Job>(&key()).is_none());
+}
+
+#[test]
 fn h6_2_pods_are_held_until_they_are_counted() {
     let mut world = World::with(vec![node("n"), job(json!({"completions": 1}))]);
     world.settle(|world| {

@@ -178,6 +178,7 @@ fn addresses_that_lead_elsewhere_are_not_given() {
     world.settle(|_| {});
     check(&world, &["external <pending>", "web 10.10.0.3 held"]);
     world.edit::<Node>(&Key::cluster("n"), |node| node["status"]["addresses"] = json!([]));
+    world.deliver_all();
     world.create(balancer("more")).unwrap();
     world.settle(|_| {});
     check(&world, &["external <pending>", "more 10.10.0.1 held", "web 10.10.0.3 held"]);

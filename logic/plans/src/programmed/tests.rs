@@ -83,7 +83,7 @@ fn said(world: &World) -> String {
 }
 
 fn pass(world: &mut World, seconds: i64) {
-    world.now = world.now + SignedDuration::from_secs(seconds);
+    world.now += SignedDuration::from_secs(seconds);
 }
 
 #[test]

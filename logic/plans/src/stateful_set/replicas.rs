@@ -3,6 +3,8 @@
 //! Invariant: in the default order the first replica that is not as it should be stops everything behind it.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
@@ -12,6 +14,9 @@ use super::{Sight, Spec as _, claims, identity, is_available, is_running_and_ava
 use crate::plan::{Action, Ending, Plan, Reason, Step};
 use crate::pod;
 use crate::replica_set::slow_start;
+
+/// Pods made in one plan at most.
+const BURST: usize = 500;
 
 /// One place among the replicas.
 pub(super) struct Replica<'a> {
@@ -40,15 +45,15 @@ impl<'a> Replicas<'a> {
     pub(super) fn of(sight: &'a Sight<'a>) -> Self {
         let set = sight.set;
         let range = set.first_ordinal()..set.first_ordinal().saturating_add(set.wanted());
-        let mut places: Vec<Replica> = range.clone().map(|ordinal| Replica { ordinal, pod: None }).collect();
-        let mut condemned = Vec::new();
+        let (mut wanted, mut condemned) = (BTreeMap::new(), Vec::new());
         for pod in &sight.pods {
-            let Some(ordinal) = identity::ordinal(set, pod) else { continue };
-            match usize::try_from(ordinal - range.start).ok().and_then(|index| places.get_mut(index)) {
-                Some(place) => place.pod = Some(pod),
-                None => condemned.push((ordinal, *pod)),
+            match identity::ordinal(set, pod) {
+                Some(ordinal) if range.contains(&ordinal) => drop(wanted.insert(ordinal, *pod)),
+                Some(ordinal) => condemned.push((ordinal, *pod)),
+                None => {}
             }
         }
+        let places = places(range, wanted);
         condemned.sort_by_key(|(ordinal, _)| Reverse(*ordinal));
         Self { sight, places, condemned }
     }
@@ -160,6 +165,22 @@ impl<'a> Replicas<'a> {
         };
         if ordinal - set.first_ordinal() < below { current } else { update }
     }
+}
+
+/// Every place up to so many empty ones, and those behind that are taken: a set may want more than there is memory for.
+fn places<'a>(range: Range<i32>, mut pods: BTreeMap<i32, &'a Arc<Pod>>) -> Vec<Replica<'a>> {
+    let mut places = Vec::new();
+    let mut empty = 0;
+    for ordinal in range {
+        let pod = pods.remove(&ordinal);
+        empty += usize::from(pod.is_none());
+        places.push(Replica { ordinal, pod });
+        if empty == BURST {
+            break;
+        }
+    }
+    places.extend(pods.into_iter().map(|(ordinal, pod)| Replica { ordinal, pod: Some(pod) }));
+    places
 }
 
 fn owner_name(set: &StatefulSet) -> &str {

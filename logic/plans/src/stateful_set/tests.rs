@@ -136,6 +136,22 @@ fn h4_3_parallel_waits_for_nobody() {
 }
 
 #[test]
+fn h4_3_one_plan_makes_five_hundred_pods_at_most() {
+    for policy in ["Parallel", "OrderedReady"] {
+        let mut world = World::with(vec![with(|spec| {
+            spec["podManagementPolicy"] = policy.into();
+            spec["replicas"] = i32::MAX.into();
+        })]);
+        let first = plan(&world);
+        world.carry(&first);
+        world.deliver_all();
+        let creates =
+            plan(&world).actions().filter(|one| matches!(one, crate::Action::Create { .. })).count();
+        assert_eq!(creates, if policy == "Parallel" { 500 } else { 1 });
+    }
+}
+
+#[test]
 fn h4_4_pods_that_ended_are_made_again() {
     for phase in ["Failed", "Succeeded"] {
         let mut world = settled(stateful_set(2, "v1"));
