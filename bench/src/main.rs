@@ -1,9 +1,10 @@
-//! Measures kelson from outside, as a user meets it: start-up, memory, pods. `bench/run` makes the namespace it runs in.
+//! Measures kelson from outside, as a user meets it: start-up, memory, pods, rollouts. `bench/run` makes the namespace it runs in.
 //!
 //! Every figure is printed as `name<TAB>value`, medians with their extremes; nothing is asserted here.
 
 mod node;
 mod pods;
+mod rollouts;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,8 @@ const SINGLE_PODS: usize = 20;
 const MANY_PODS: usize = 100;
 /// How long kelson is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(10);
+/// Rollouts under load.
+const ROLLOUTS: usize = 10;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -52,6 +55,10 @@ async fn main() -> anyhow::Result<()> {
         millis(pods::deploy_until_running(&client, MANY_PODS).await?),
     );
     report(&format!("memory (PSS) with {MANY_PODS} pods, MB"), node.memory_mb()?);
+    pods::delete_deployment(&client).await?;
+    let load = rollouts::under_load(&client, &kelson, ROLLOUTS).await?;
+    report(&format!("requests lost in {ROLLOUTS} rollouts of four pods, of {}", load.requests), load.lost as f64);
+    report("request while rolling out, p99, ms", load.p99_ms);
     node.remove()
 }
 

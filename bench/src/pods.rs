@@ -70,6 +70,17 @@ pub async fn deploy_until_running(client: &Client, count: usize) -> anyhow::Resu
 pub async fn delete_all(client: &Client) -> anyhow::Result<()> {
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
     pods.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+    until_gone(&pods).await
+}
+
+/// Deletes the Deployment of `deploy_until_running` and waits until its pods are gone.
+pub async fn delete_deployment(client: &Client) -> anyhow::Result<()> {
+    let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
+    deployments.delete("many", &DeleteParams::background()).await?;
+    until_gone(&Api::default_namespaced(client.clone())).await
+}
+
+async fn until_gone(pods: &Api<Pod>) -> anyhow::Result<()> {
     let begin = Instant::now();
     while !pods.list(&ListParams::default()).await?.items.is_empty() {
         if begin.elapsed().as_secs() > PATIENCE_SECONDS.into() {

@@ -43,8 +43,9 @@ const MANIFEST: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
 fn serves_a_cluster_that_is_not_its_own() {
     let cluster = Cluster::start_with("proxy", &["--disable-agent"]);
     for line in [
-        "link add net0 type dummy",
+        "link add net0 type veth peer name net1",
         "address add 10.1.0.1/16 dev net0",
+        "link set net1 up",
         "link set net0 up",
         "route add 10.96.0.0/16 dev net0",
     ] {
@@ -77,13 +78,15 @@ fn serves_a_cluster_that_is_not_its_own() {
 
 fn a_change_is_programmed_when_it_is_said_to_be(cluster: &Cluster) {
     for port in [81, 82, 83] {
-        cluster.kubectl(&format!("patch svc web -p '{{\"spec\": {{\"ports\": [{{\"port\": {port}}}]}}}}'"));
+        cluster.kubectl(&format!(
+            "patch svc web --type=merge -p '{{\"spec\": {{\"ports\": [{{\"port\": {port}}}]}}}}'"
+        ));
         cluster.kubectl("wait --for=condition=Programmed svc/web --timeout=20s");
         assert!(
             cluster.curl(&format!("http://10.96.0.77:{port}")).is_ok(),
             "port {port} was said to be programmed"
         );
     }
-    cluster.kubectl("patch svc web -p '{\"spec\": {\"ports\": [{\"port\": 80}]}}'");
+    cluster.kubectl("patch svc web --type=merge -p '{\"spec\": {\"ports\": [{\"port\": 80}]}}'");
     cluster.kubectl("wait --for=condition=Programmed svc/web --timeout=20s");
 }
