@@ -354,3 +354,34 @@ fn requests_and_limits_make_the_class_and_the_bounds() {
     let lines: Vec<&str> = bounds.lines().collect();
     assert_eq!((lines[0], lines[1].split(' ').next()), ("31457280", Some("10000")), "{bounds}");
 }
+
+#[test]
+fn containers_that_share_their_processes_see_each_other_and_not_the_node() {
+    let cluster = cluster("shared");
+    apply(
+        &cluster,
+        "apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  shareProcessNamespace: true
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: a, image: 'busybox:1', command: [sleep, '1111']}
+  - {name: b, image: 'busybox:1', command: [sleep, '2222'], securityContext: {capabilities: {add: [SYS_PTRACE]}}}
+",
+    );
+    shows(&cluster, "p", "Running", &[]);
+    let processes = cluster.until("exec p -c b -- ps -o pid,args", |text| {
+        text.contains("sleep 1111") && text.contains("sleep 2222")
+    });
+    assert!(processes.lines().count() < 8, "only the pod's own\n{processes}");
+    cluster.kubectl("exec p -c b -- sh -c 'ls -A /proc/1/root | wc -l'").prints("0");
+    let number = processes
+        .lines()
+        .find(|line| line.contains("sleep 1111"))
+        .and_then(|line| line.split_whitespace().next());
+    cluster.kubectl(&format!("exec p -c b -- kill {}", number.expect("a process has a number")));
+    let restarts = "get pod p -o jsonpath={.status.containerStatuses[*].restartCount}";
+    cluster.until(restarts, |text| text == "1 0");
+}

@@ -104,6 +104,7 @@ fn pod_config(host: &Host, pod: &Pod, uid: &str, hostname: &str) -> PodConfig {
         network: Network::Host,
         host_ipc: spec.and_then(|it| it.host_ipc).unwrap_or(false),
         host_pid: spec.and_then(|it| it.host_pid).unwrap_or(false),
+        share_pid: spec.and_then(|it| it.share_process_namespace).unwrap_or(false),
         resources: Resources {
             cpu_shares: Some(figures.cpu_shares),
             cpu_quota_us: figures.cpu_quota_us,

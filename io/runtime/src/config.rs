@@ -24,6 +24,11 @@ pub struct PodConfig {
     pub host_ipc: bool,
     /// The containers see the node's processes.
     pub host_pid: bool,
+    /// The containers see each other's processes, and are not number 1.
+    pub share_pid: bool,
+    /// The process namespace that the containers share, once the shim has made it.
+    #[serde(skip)]
+    pub pid_namespace: Option<PathBuf>,
     /// Absolute path below the cgroup root; [`CGROUP_PARENT`] when empty.
     pub cgroup_parent: String,
     /// Bounds on the pod as a whole.

@@ -16,6 +16,7 @@ mod enter;
 mod executor;
 mod filter;
 pub(crate) mod logs;
+mod pause;
 mod reap;
 mod seccomp;
 mod server;
@@ -104,7 +105,7 @@ fn prepare(dir: &Path) -> Step<PodConfig> {
     nix::unistd::setsid().step("leave the session")?;
     name_process();
     std::env::set_current_dir(dir).step("enter the pod's directory")?;
-    let pod: PodConfig = read_whole(Path::new(POD_FILE)).step("read the pod's configuration")?;
+    let mut pod: PodConfig = read_whole(Path::new(POD_FILE)).step("read the pod's configuration")?;
     write_whole(Path::new(PID_FILE), &std::process::id()).step("record the shim's pid")?;
     begin_move();
     // Refused where the node denies us CAP_SYS_RESOURCE; then the shim is as likely a victim as any process.
@@ -112,6 +113,9 @@ fn prepare(dir: &Path) -> Step<PodConfig> {
     cgroups::bound_pod(&cgroups::pod_path(&pod), &pod.resources).step("set the pod's bounds")?;
     make_namespaces(&pod)?;
     make_shm(&pod)?;
+    if pod.share_pid && !pod.host_pid {
+        pod.pid_namespace = Some(pause::begin().step("make the pod's process namespace")?);
+    }
     fs::create_dir_all(CONTAINERS).step("make the containers' directory")?;
     Ok(pod)
 }

@@ -123,8 +123,10 @@ pub fn build(pod: &PodConfig, config: &ContainerConfig, who: &Identity, shm: &Pa
 
 fn linux(pod: &PodConfig, config: &ContainerConfig, capabilities: &[String]) -> Result<Value, String> {
     let mut namespaces = vec![json!({ "type": "mount" })];
-    if !pod.host_pid {
-        namespaces.push(json!({ "type": "pid" }));
+    match &pod.pid_namespace {
+        Some(shared) => namespaces.push(json!({ "type": "pid", "path": shared })),
+        None if pod.host_pid => {}
+        None => namespaces.push(json!({ "type": "pid" })),
     }
     if !config.privileged {
         namespaces.push(json!({ "type": "cgroup" }));
