@@ -1,7 +1,7 @@
 //! Bytes in and out: logs, exec, attach, terminals.
 
 use crate::world::{World, ended, finish, until};
-use kelson_runtime::{AttachConfig, ExecConfig, LOG_SIZE_BYTES_MAX, Phase, Pod};
+use kelson_runtime::{AttachConfig, ExecConfig, LOG_FILES, LOG_SIZE_BYTES_MAX, Phase, Pod};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn exec(args: &[&str], tty: bool) -> ExecConfig {
@@ -36,7 +36,7 @@ pub async fn log_lines_and_pieces(world: &World) {
 pub async fn log_rotation(world: &World) {
     let pod = world.pod("rot").await;
     let state = world
-        .run(&pod, &world.shell("c", "yes 0123456789012345678901234567890123456789 | head -n 400000"))
+        .run(&pod, &world.shell("c", "yes 0123456789012345678901234567890123456789 | head -n 900000"))
         .await;
     assert_eq!(state.exit_code, 0);
     let dir = world.log_path("c").parent().unwrap().to_owned();
@@ -45,7 +45,7 @@ pub async fn log_rotation(world: &World) {
         .flatten()
         .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
         .collect();
-    assert_eq!(sizes.len(), 2, "{sizes:?}");
+    assert_eq!(sizes.len(), LOG_FILES, "{sizes:?}");
     assert!(sizes.iter().all(|(_, size)| *size <= LOG_SIZE_BYTES_MAX && *size > 0), "{sizes:?}");
     assert!(world.output("c").iter().all(|line| line == "0123456789012345678901234567890123456789"));
 }
