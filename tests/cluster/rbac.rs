@@ -96,6 +96,7 @@ fn a_pods_token_has_the_rights_of_its_account_and_dies_with_the_pod() {
 
     cluster.kubectl("delete pod robot --now");
     robot.may_not("get services", "You must be logged in to the server");
+    assert!(!cluster.log().contains("lacks a right"), "{}", cluster.log());
 }
 
 #[test]

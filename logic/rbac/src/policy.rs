@@ -174,7 +174,7 @@ impl Policy {
         self.rules_of_reference(&binding.role_kind, &binding.role, namespace)
     }
 
-    /// The bindings that name `who`: the cluster's, then the namespace's. One may come twice, by user and by group.
+    /// The bindings that name `who`, each once: the cluster's, then the namespace's.
     fn bindings_of<'a>(
         &'a self,
         who: Who<'a>,
@@ -186,10 +186,12 @@ impl Policy {
             subjects.filter_map(|subject| self.named.get(&subject)).collect();
         let homes = std::iter::once("").chain(Some(namespace).filter(|namespace| !namespace.is_empty()));
         homes.flat_map(move |home| {
-            let names: Vec<&String> = places.iter().filter_map(|place| place.get(home)).flatten().collect();
-            names
-                .into_iter()
-                .filter_map(move |name| self.bindings.get_key_value(&(home.to_owned(), name.clone())))
+            let mut names: Vec<&String> =
+                places.iter().filter_map(|place| place.get(home)).flatten().collect();
+            names.sort_unstable();
+            names.dedup();
+            let keys = names.into_iter().map(move |name| (home.to_owned(), name.clone()));
+            keys.filter_map(|key| self.bindings.get_key_value(&key))
         })
     }
 }

@@ -88,6 +88,9 @@ fn roles_that_are_not_there_are_said() {
     assert_eq!(unsupported, "unsupported role reference kind: \"Rolle\"");
     let (rules, problems) = policy.rules_for(Who { name: "jane", groups: &["ops".into()] }, "team");
     assert_eq!((rules.len(), problems.len()), (2, 0));
+    let twice = ["ops".to_owned()];
+    let (rules, _) = policy.rules_for(Who { name: "root", groups: &twice }, "team");
+    assert_eq!(rules.len(), 1, "a binding that names one twice counts once");
 }
 
 #[test]
