@@ -93,6 +93,29 @@ fn h7_2_refusals_are_upstreams() {
     refuse("@every soon", "failed to parse duration @every soon: time: invalid duration \"soon\"");
 }
 
+/// Fields put together by chance: every time is later than the one before, and ends in whole minutes.
+#[test]
+fn times_only_go_forwards() {
+    let fields = ["*", "0", "*/7", "1-5", "3,9", "2/3", "31", "?"];
+    let zones = ["UTC", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"]
+        .map(|name| time_zone(name).unwrap());
+    let mut seed = 1u32;
+    let mut pick = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        fields[(seed >> 16) as usize % fields.len()]
+    };
+    for round in 0..400 {
+        let text = [pick(), pick(), pick(), pick(), pick()].join(" ");
+        let Ok(schedule) = Schedule::parse(&text) else { continue };
+        let mut time = at("2026-03-28T21:59:30Z");
+        for _ in 0..20 {
+            let Some(next) = schedule.next(time, &zones[round % zones.len()]) else { break };
+            assert!(next > time && next.as_second() % 60 == 0, "{text}: {next} after {time}");
+            time = next;
+        }
+    }
+}
+
 #[test]
 fn no_text_makes_it_panic() {
     for text in
