@@ -5,6 +5,7 @@
 //! out on purpose, so that kubectl computes them from the types it was built with. The types are in [`models`].
 
 mod models;
+mod version_2;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -95,8 +96,8 @@ fn takes_json(accept: &str) -> bool {
     ranges(accept).any(|range| matches!(range.media, "" | "*/*" | "application/*" | "application/json"))
 }
 
-/// The old document exists and describes nothing: clients go on to version 3 or to their own types. kubectl asks for it
-/// as protobuf alone, and before it says that a kind is unknown.
+/// The old document: in full as protobuf, which is how kubectl asks for it (before it says that a kind is unknown, and
+/// before version 3 for its types); in JSON it describes nothing, and clients go on to version 3.
 fn version_2(accept: Option<&str>) -> Reply {
     let protobuf = |accept| ranges(accept).any(|range| range.media.replace('@', ".") == VERSION_2_PROTOBUF);
     if accept.is_some_and(protobuf) {
@@ -114,14 +115,11 @@ fn version_2(accept: Option<&str>) -> Reply {
 /// which no media type may hold: the answer has a full stop in its place, as upstream's does.
 const VERSION_2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-/// The same document in protobuf: swagger = 1, info = 2 { title = 1, version = 2 }, paths = 8 {}, definitions = 9 {}.
-/// Every field has a length below 128, so a tag and a length are a byte each.
+/// The old document, which in protobuf says all that version 3 does.
 fn version_2_protobuf() -> Vec<u8> {
-    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
     let title = title();
-    let text = |name: &str| title[name].as_str().unwrap_or_default().as_bytes().to_vec();
-    let info = [field(1, &text("title")), field(2, &text("version"))].concat();
-    [field(1, b"2.0"), field(2, &info), field(8, b""), field(9, b"")].concat()
+    let text = |name: &str| title[name].as_str().unwrap_or_default().to_owned();
+    version_2::document(&text("title"), &text("version"))
 }
 
 fn title() -> Value {
