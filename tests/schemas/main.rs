@@ -41,9 +41,13 @@ fn library() -> PathBuf {
     let output = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        // Only what was built here is sure to be there.
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .output()
         .expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo describes the workspace");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        panic!("cargo describes the workspace: {}", String::from_utf8_lossy(&output.stderr))
+    });
     let packages = metadata["packages"].as_array().expect("there are packages");
     let package =
         packages.iter().find(|package| package["name"] == "k8s-openapi").expect("the library is one");
