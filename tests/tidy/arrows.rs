@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dns", &["process", "cluster", "model", "index", "zones"]),
     ("ingress", &["process", "cluster", "model", "routes"]),
     ("bench", &[]),
+    ("sim", &["machinery", "registry", "plans", "pods", "model", "index", "tables", "zones"]),
 ];
 
 /// Crates that only tests of a crate may name besides: a component tried against the real server in process.

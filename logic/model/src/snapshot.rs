@@ -64,9 +64,9 @@ pub struct Acknowledged {
 pub enum Ways {
     /// None does.
     None,
-    /// At least one sends it new connections.
+    /// At least one lists it as one that stays: it gets new connections, or may the next moment, when it turns ready.
     Open,
-    /// Some list it, none as one for new connections: it leaves, or is not ready.
+    /// Some list it, all as one that leaves.
     Closed,
 }
 
@@ -98,7 +98,7 @@ impl Snapshot {
         let mut ways = Ways::None;
         for endpoint in published.flat_map(|(name, _)| self.endpoints_of(name)) {
             match endpoint.pod.as_ref() == Some(pod) {
-                true if endpoint.ready && !endpoint.terminating => return Ways::Open,
+                true if !endpoint.terminating => return Ways::Open,
                 true => ways = Ways::Closed,
                 false => {}
             }

@@ -1,0 +1,105 @@
+//! What a machine has of its pods: sandboxes, addresses and runs. It outlives the node's process, as shims do.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kelson_pods::{Exit, Run, RunState};
+
+/// Addresses a machine gives to pods, few so that they come back soon.
+const ADDRESSES: u8 = 60;
+
+/// One machine.
+#[derive(Debug)]
+pub struct Machine {
+    /// The third part of its pods' addresses.
+    net: u8,
+    sandboxes: BTreeMap<String, Sandbox>,
+    last: u8,
+    runs: u64,
+}
+
+/// What is left of a pod when nobody looks after it: its address and its containers.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub address: String,
+    pub runs: Vec<Run>,
+}
+
+impl Machine {
+    pub fn new(net: u8) -> Self {
+        Self { net, sandboxes: BTreeMap::new(), last: 0, runs: 0 }
+    }
+
+    pub fn sandbox(&mut self, uid: &str) -> Option<&mut Sandbox> {
+        self.sandboxes.get_mut(uid)
+    }
+
+    /// Every sandbox, by the pod's uid.
+    pub fn sandboxes(&self) -> impl Iterator<Item = (&String, &Sandbox)> {
+        self.sandboxes.iter()
+    }
+
+    /// Makes a sandbox; its address is one that was not in use for longest. `None` when none is left.
+    pub fn start(&mut self, uid: &str) -> Option<String> {
+        let in_use = |address: &str| self.sandboxes.values().any(|sandbox| sandbox.address == address);
+        let candidates = (1..=ADDRESSES).map(|step| (self.last + step - 1) % ADDRESSES + 1);
+        let host = candidates.into_iter().find(|host| !in_use(&self.address(*host)))?;
+        let address = self.address(host);
+        self.last = host;
+        self.sandboxes.insert(uid.to_owned(), Sandbox { address: address.clone(), runs: Vec::new() });
+        Some(address)
+    }
+
+    fn address(&self, host: u8) -> String {
+        format!("10.244.{}.{host}", self.net)
+    }
+
+    pub fn stop(&mut self, uid: &str) {
+        self.sandboxes.remove(uid);
+    }
+
+    /// Only these pods are known any more; what is left of others goes.
+    pub fn sweep(&mut self, is_known: impl Fn(&str) -> bool) {
+        self.sandboxes.retain(|uid, _| is_known(uid));
+    }
+
+    /// Starts a container; all runs of the pod.
+    pub fn run(&mut self, uid: &str, container: &str, attempt: u32, image: &str, now: Timestamp) -> Vec<Run> {
+        self.runs += 1;
+        let id = format!("run-{}-{}", self.net, self.runs);
+        let Some(sandbox) = self.sandboxes.get_mut(uid) else { return Vec::new() };
+        sandbox.runs.push(Run {
+            container: container.to_owned(),
+            attempt,
+            id,
+            image: image.to_owned(),
+            image_name: format!("docker.io/library/{image}"),
+            image_id: format!("sha256:{image}"),
+            state: RunState::Running { started_at: now },
+        });
+        sandbox.runs.clone()
+    }
+}
+
+impl Sandbox {
+    /// A run ends, if it has not; all runs of the pod.
+    pub fn end(&mut self, id: &str, exit_code: i32, now: Timestamp) -> Vec<Run> {
+        for run in self.runs.iter_mut().filter(|run| run.id == id) {
+            if let RunState::Running { started_at } = run.state {
+                run.state = RunState::Exited(Exit {
+                    started_at: Some(started_at),
+                    finished_at: now,
+                    exit_code,
+                    reason: Exit::reason_for(exit_code, false).to_owned(),
+                    message: String::new(),
+                });
+            }
+        }
+        self.runs.clone()
+    }
+
+    /// The runs that are alive.
+    pub fn alive(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.running_since().is_some())
+    }
+}
