@@ -57,7 +57,10 @@ async fn main() -> anyhow::Result<()> {
     report(&format!("memory (PSS) with {MANY_PODS} pods, MB"), node.memory_mb()?);
     pods::delete_deployment(&client).await?;
     let load = rollouts::under_load(&client, &kelson, ROLLOUTS).await?;
-    report(&format!("requests lost in {ROLLOUTS} rollouts of four pods, of {}", load.requests), load.lost as f64);
+    report(
+        &format!("requests lost in {ROLLOUTS} rollouts of four pods, of {}", load.requests),
+        load.lost as f64,
+    );
     report("request while rolling out, p99, ms", load.p99_ms);
     node.remove()
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kelson_model::{
-    Acknowledged, Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
-    TrafficPolicy,
+    Acknowledged, Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort,
+    Snapshot, TrafficPolicy,
 };
 use kelson_proxy::{Config, Metrics, Nftables};
 use kelson_tables::Compiler;

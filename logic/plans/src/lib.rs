@@ -32,8 +32,8 @@ pub mod replica_set;
 pub mod schedule;
 pub mod select;
 pub mod service_account;
-pub mod storage;
 pub mod stateful_set;
+pub mod storage;
 pub mod view;
 
 mod claiming;

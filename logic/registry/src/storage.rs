@@ -14,7 +14,8 @@ const MODES: [(&str, &str); 4] = [
 
 /// Adds the finalizer that holds the object while it is in use (upstream's StorageObjectInUseProtection).
 pub fn protect(object: &mut Value, finalizer: &str) {
-    let mut held: Vec<String> = kelson_machinery::meta::finalizers(object).into_iter().map(str::to_owned).collect();
+    let mut held: Vec<String> =
+        kelson_machinery::meta::finalizers(object).into_iter().map(str::to_owned).collect();
     if !held.iter().any(|it| it == finalizer) {
         held.push(finalizer.to_owned());
         let held: Vec<&str> = held.iter().map(String::as_str).collect();

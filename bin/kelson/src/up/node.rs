@@ -85,8 +85,7 @@ impl Node {
 
     /// Waits until the data plane is programmed and the Node object says Ready, and reports it.
     pub async fn ready(mut self, report: &mut Report) -> anyhow::Result<()> {
-        let programmed =
-            tokio::time::timeout(PATIENCE, self.programmed.wait_for(|done| done.generation > 0));
+        let programmed = tokio::time::timeout(PATIENCE, self.programmed.wait_for(|done| done.generation > 0));
         programmed
             .await
             .ok()
