@@ -23,6 +23,7 @@ pub(crate) fn all(world: &World) -> Judgement {
     pods_have_addresses_of_their_own(world)?;
     services_have_addresses_of_their_own(world)?;
     deployments_have_their_pods(world)?;
+    sets_have_their_pods(world)?;
     for (key, service) in world.api.all(&resource("services")) {
         let expected = Expected::of(world, key, service);
         for node in &world.nodes {
@@ -80,6 +81,21 @@ fn deployments_have_their_pods(world: &World) -> Judgement {
         let paused = meta::get_bool(deployment, &["spec", "paused"]);
         if wanted != ready && !paused {
             return Err(format!("{key} wants {wanted} pods and has {ready} ready: {}", deployment["status"]));
+        }
+    }
+    Ok(())
+}
+
+fn sets_have_their_pods(world: &World) -> Judgement {
+    for (plural, wanted, ready) in [
+        ("statefulsets", "/spec/replicas", "/status/readyReplicas"),
+        ("daemonsets", "/status/desiredNumberScheduled", "/status/numberReady"),
+    ] {
+        for (key, set) in world.api.all(&resource(plural)) {
+            let number = |path: &str| set.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+            if number(wanted) != number(ready) {
+                return Err(format!("{plural} {key} is not what it should be: {}", set["status"]));
+            }
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ pub(crate) fn act(api: &mut Api, random: &mut Random) {
     }
     let namespace = NAMESPACES[random.below(NAMESPACES.len())];
     let app = APPS[random.below(APPS.len())];
-    match random.below(14) {
+    match random.below(17) {
         0 | 1 => drop(api.create(deployment(namespace, app, random))),
         2 | 3 => drop(api.create(service(namespace, app, random))),
         4 => edit(api, "deployments", namespace, app, |object| {
@@ -42,6 +42,13 @@ pub(crate) fn act(api: &mut Api, random: &mut Random) {
         12 => edit(api, "deployments", namespace, app, |object| {
             object["spec"]["paused"] = random.once_in(3).into();
         }),
+        13 => drop(api.create(stateful_set(namespace, app, random))),
+        14 => edit(api, "statefulsets", namespace, &format!("{app}-set"), |object| {
+            object["spec"]["replicas"] = random.below(4).into();
+            object["spec"]["template"]["spec"]["containers"][0]["image"] =
+                format!("web:{}", random.below(3)).into();
+        }),
+        15 => drop(api.create(daemon_set(namespace, app))),
         _ => drop(api.create(bare_endpoints(namespace, app, random))),
     }
 }
@@ -68,6 +75,37 @@ fn deployment(namespace: &str, app: &str, random: &mut Random) -> Value {
                 "spec": {"containers": [container], "terminationGracePeriodSeconds": 30},
             },
         },
+    })
+}
+
+/// Its pods bear the same label as the Deployment's, so that one Service leads to both.
+fn stateful_set(namespace: &str, app: &str, random: &mut Random) -> Value {
+    let policy = if random.once_in(2) { "Parallel" } else { "OrderedReady" };
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": format!("{app}-set"), "namespace": namespace},
+        "spec": {
+            "replicas": random.below(4), "serviceName": app, "podManagementPolicy": policy,
+            "selector": {"matchLabels": {"app": app, "set": "true"}}, "template": template(app, "set"),
+        },
+    })
+}
+
+fn daemon_set(namespace: &str, app: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": format!("{app}-everywhere"), "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": {"app": app, "everywhere": "true"}}, "template": template(app, "everywhere"),
+        },
+    })
+}
+
+fn template(app: &str, mark: &str) -> Value {
+    let ports = json!([{"name": "http", "containerPort": 8080}]);
+    json!({
+        "metadata": {"labels": {"app": app, mark: "true"}},
+        "spec": {"containers": [{"name": "c", "image": "web:0", "ports": ports}]},
     })
 }
 

@@ -24,13 +24,7 @@ impl Node {
             Action::MountVolumes if fails => Report::VolumesFailed(vec!["no luck".into()]),
             Action::MountVolumes => Report::VolumesMounted,
             Action::UnmountVolumes => Report::VolumesGone,
-            Action::StartSandbox => match self.machine.start(uid).filter(|_| !fails) {
-                Some(address) => Report::SandboxReady { ips: vec![address] },
-                None => {
-                    self.machine.stop(uid);
-                    Report::SandboxFailed("no luck".into())
-                }
-            },
+            Action::StartSandbox => self.start_sandbox(uid, fails),
             Action::StopSandbox => {
                 self.machine.stop(uid);
                 Report::SandboxGone
@@ -51,14 +45,7 @@ impl Node {
                 Report::Runs(self.machine.run(uid, &container, attempt, &image, api.now))
             }
             Action::Hook { id, kind, .. } => Report::HookDone { id, kind, error: None },
-            Action::Signal { id, signal, .. } => {
-                // Who dies at once of SIGTERM proves the most: nothing sent after it is answered.
-                let code = if signal == StopSignal::Stop { 143 } else { 137 };
-                let sandbox = self.machine.sandbox(uid)?;
-                let address = sandbox.address.parse().expect("an address");
-                tended.tell(Report::Runs(sandbox.end(&id, code, api.now)));
-                return Some(Stopped { address, pod: Box::new(tended.pod.clone()) });
-            }
+            Action::Signal { id, signal, .. } => return self.signal(uid, tended, &id, signal, api),
             Action::Probe { id, kind, .. } => {
                 let outcome = match fails {
                     true => ProbeOutcome::Failure("no luck".into()),
@@ -82,6 +69,34 @@ impl Node {
         };
         tended.tell(report);
         None
+    }
+}
+
+impl Node {
+    fn start_sandbox(&mut self, uid: &str, fails: bool) -> Report {
+        match self.machine.start(uid).filter(|_| !fails) {
+            Some(address) => Report::SandboxReady { ips: vec![address] },
+            None => {
+                self.machine.stop(uid);
+                Report::SandboxFailed("no luck".into())
+            }
+        }
+    }
+
+    /// Who dies at once of SIGTERM proves the most: nothing sent after it is answered.
+    fn signal(
+        &mut self,
+        uid: &str,
+        tended: &mut Tended,
+        id: &str,
+        signal: StopSignal,
+        api: &Api,
+    ) -> Option<Stopped> {
+        let code = if signal == StopSignal::Stop { 143 } else { 137 };
+        let sandbox = self.machine.sandbox(uid)?;
+        let address = sandbox.address.parse().expect("an address");
+        tended.tell(Report::Runs(sandbox.end(id, code, api.now)));
+        Some(Stopped { address, pod: Box::new(tended.pod.clone()) })
     }
 }
 
