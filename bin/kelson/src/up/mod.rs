@@ -78,7 +78,7 @@ async fn up(config: Config, mut report: Report) -> anyhow::Result<()> {
         controllers,
         shutdown.clone(),
     ));
-    report.ready("controllers", "Deployment, ReplicaSet, EndpointSlice, Endpoints, garbage, scheduling");
+    report.ready("controllers", "workloads, scheduling, endpoints, volumes, addresses, garbage");
 
     if config.agent {
         let node = Node::start(&config, &api, &client, &shutdown, &mut tasks).await?;
