@@ -30,7 +30,8 @@ lint: deps ## formatting and clippy, as CI sees them
 test: lint test-deps ## every test: unit, property, packets between namespaces, real kubectl against real pods
 	cargo test --workspace --locked
 
-bench: build test-deps ## the figures of bench/RESULTS.md
+bench: build ## the figures of bench/RESULTS.md, beside Debian's unbound, knot, nginx and haproxy
+	@deploy/install-deps bench
 	@bench/run $(RELEASE)
 
 clean: ## remove what was built

@@ -1,48 +1,73 @@
-//! Measures kelson from outside, as a user meets it: start-up, memory, pods, rollouts. `bench/run` makes the namespace it runs in.
+//! Measures kelson from outside, as a user meets it. `bench/run` makes the namespace it runs in and names the part.
 //!
 //! Every figure is printed as `name<TAB>value`, medians with their extremes; nothing is asserted here.
 
+mod connect;
 mod node;
 mod pods;
 mod rollouts;
+mod services;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use node::Node;
 
 /// Cold starts measured.
-const STARTS: usize = 7;
+const STARTS: usize = 9;
 /// Pods created one after another.
 const SINGLE_PODS: usize = 20;
 /// Pods created at once.
 const MANY_PODS: usize = 100;
+/// How often that many are.
+const MANY_TIMES: usize = 3;
 /// How long kelson is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(10);
 /// Rollouts under load.
 const ROLLOUTS: usize = 10;
+/// What to say to wrong arguments.
+const USAGE: &str =
+    "usage: kelson-bench start|pods|services|rollouts KELSON DATA-DIR, or publish KUBECONFIG COUNT";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1).map(PathBuf::from);
-    let kelson = arguments.next().context("usage: kelson-bench KELSON DATA-DIR")?;
-    let data_dir = arguments.next().context("usage: kelson-bench KELSON DATA-DIR")?;
-    report("binary, MB", std::fs::metadata(&kelson)?.len() as f64 / 1e6);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [part, first, second] = arguments.as_slice() else { bail!(USAGE) };
+    let (kelson, data_dir) = (Path::new(first), PathBuf::from(second));
+    match part.as_str() {
+        "start" => start(kelson, &data_dir).await,
+        "pods" => pods(kelson, &data_dir).await,
+        "services" => services::measure(kelson, &data_dir).await,
+        "rollouts" => rollouts(kelson, &data_dir).await,
+        "publish" => {
+            services::publish(&node::client_of(kelson).await?, 0..second.parse().context(USAGE)?).await
+        }
+        _ => bail!(USAGE),
+    }
+}
 
+/// From nothing to Ready, and what it then takes to do nothing.
+async fn start(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    report("binary, MB", std::fs::metadata(kelson)?.len() as f64 / 1e6);
     let mut starts = Vec::new();
     for _ in 1..STARTS {
-        let (node, took) = Node::start(&kelson, &data_dir)?;
+        let (node, took) = Node::start(kelson, data_dir)?;
         starts.push(took);
         node.remove()?;
     }
-    node::import_echo(&kelson, &data_dir)?;
-    let (node, took) = Node::start(&kelson, &data_dir)?;
+    let (node, took) = Node::start(kelson, data_dir)?;
     starts.push(took);
     spread("start, from nothing to Ready and DNS answering, ms", &mut starts);
-
     tokio::time::sleep(IDLE).await;
     report("idle memory (PSS), MB", node.memory_mb()?);
+    node.remove()
+}
+
+/// Pods one at a time, and many at once.
+async fn pods(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    node::import_echo(kelson, data_dir)?;
+    let (node, _) = Node::start(kelson, data_dir)?;
     let client = node.client().await?;
     let mut singles = Vec::new();
     for index in 0..SINGLE_PODS {
@@ -50,13 +75,21 @@ async fn main() -> anyhow::Result<()> {
     }
     spread("pod create → Running, one at a time, ms", &mut singles);
     pods::delete_all(&client).await?;
-    report(
-        &format!("{MANY_PODS} pods create → Running, ms"),
-        millis(pods::deploy_until_running(&client, MANY_PODS).await?),
-    );
-    report(&format!("memory (PSS) with {MANY_PODS} pods, MB"), node.memory_mb()?);
-    pods::delete_deployment(&client).await?;
-    let load = rollouts::under_load(&client, &kelson, ROLLOUTS).await?;
+    let mut many = Vec::new();
+    for _ in 0..MANY_TIMES {
+        many.push(pods::deploy_until_running(&client, MANY_PODS).await?);
+        report(&format!("memory (PSS) with {MANY_PODS} pods, MB"), node.memory_mb()?);
+        pods::delete_deployment(&client).await?;
+    }
+    spread(&format!("{MANY_PODS} pods create → Running, ms"), &mut many);
+    node.remove()
+}
+
+/// What a steady load loses while its servers are rolled over.
+async fn rollouts(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    node::import_echo(kelson, data_dir)?;
+    let (node, _) = Node::start(kelson, data_dir)?;
+    let load = rollouts::under_load(&node.client().await?, kelson, ROLLOUTS).await?;
     report(
         &format!("requests lost in {ROLLOUTS} rollouts of four pods, of {}", load.requests),
         load.lost as f64,

@@ -51,9 +51,7 @@ impl Node {
 
     /// A client over TLS, as any user's.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
-        let kubeconfig = Kubeconfig::read_from(self.data_dir.join("kubeconfig"))?;
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(kube::Client::try_from(config)?)
+        client_of(&self.data_dir.join("kubeconfig")).await
     }
 
     /// Stops kelson and removes every trace of its cluster.
@@ -69,6 +67,13 @@ impl Node {
         ensure!(down.success(), "kelson down failed");
         Ok(())
     }
+}
+
+/// A client of the cluster that kubeconfig names.
+pub async fn client_of(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(kube::Client::try_from(config)?)
 }
 
 /// Imports the kelson binary as the image the pods run.
