@@ -1,7 +1,9 @@
 //! What ARCHITECTURE.md promises of the code, held by reading the code: the arrows between crates, the purity of
-//! `logic/`, an opening `//!` in every file, the length of files, the names not used.
+//! `logic/`, an opening `//!` in every file, the length of files, the names not used. And of the pages, that they lead
+//! where they say.
 
 mod arrows;
+mod pages;
 mod sources;
 
 use sources::{Source, sources};
@@ -47,6 +49,16 @@ fn report(broken: Vec<String>) {
 #[test]
 fn arrows_point_from_io_to_logic_and_downwards() {
     report(arrows::broken());
+}
+
+#[test]
+fn links_lead_somewhere() {
+    report(pages::links());
+}
+
+#[test]
+fn decisions_have_numbers_of_their_own() {
+    report(pages::decisions());
 }
 
 #[test]
