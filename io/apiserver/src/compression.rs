@@ -19,6 +19,10 @@ use crate::request::query;
 /// Bodies below this are not worth it.
 const WORTH_BYTES: usize = 128 * 1024;
 
+/// Marks an answer that is another program's and goes out as it came.
+#[derive(Clone, Copy)]
+pub(crate) struct AsItCame;
+
 /// Whether a request's answer may be compressed.
 pub(crate) fn is_wanted(request: &Request) -> bool {
     let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
@@ -31,7 +35,8 @@ pub(crate) fn is_wanted(request: &Request) -> bool {
 /// The answer, compressed if it is large.
 pub(crate) async fn compress(answer: Response<Body>) -> Response<Body> {
     let json = |value: &HeaderValue| value.as_bytes() == b"application/json";
-    if !answer.headers().get(header::CONTENT_TYPE).is_some_and(json) {
+    let foreign = answer.extensions().get::<AsItCame>().is_some();
+    if foreign || !answer.headers().get(header::CONTENT_TYPE).is_some_and(json) {
         return answer;
     }
     let (mut parts, mut body) = answer.into_parts();

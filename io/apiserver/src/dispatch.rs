@@ -26,7 +26,7 @@ use crate::request::{Query, ResourcePath, Verb, query};
 use crate::response::{self, Reply};
 use crate::reviews;
 use crate::state::{Call, Core};
-use crate::subresources::{binding, eviction, finalize, node, scale, token};
+use crate::subresources::{binding, eviction, finalize, node, proxy, scale, token};
 use crate::verbs::update::Mode;
 use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
 
@@ -288,6 +288,9 @@ async fn part(call: &Call, below: Subresource, verb: Verb, request: Request) -> 
     if matches!(below, Subresource::Log | Subresource::Exec | Subresource::Attach | Subresource::PortForward)
     {
         return node::stream(call, below, request).await;
+    }
+    if below == Subresource::Proxy {
+        return proxy::proxy(call, request).await;
     }
     if call.accept.shape != Shape::Whole && below != Subresource::Status {
         call.accept.plain()?;

@@ -17,6 +17,7 @@ mod discovery;
 mod dispatch;
 mod escalation;
 mod expiry;
+mod forward;
 mod health;
 mod history;
 mod impersonation;

@@ -4,5 +4,6 @@ pub(crate) mod binding;
 pub(crate) mod eviction;
 pub(crate) mod finalize;
 pub(crate) mod node;
+pub(crate) mod proxy;
 pub(crate) mod scale;
 pub(crate) mod token;

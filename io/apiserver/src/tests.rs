@@ -9,6 +9,7 @@ mod kubectl;
 mod lists;
 mod nodes;
 mod patches;
+mod proxy;
 mod roles;
 mod services;
 mod transport;

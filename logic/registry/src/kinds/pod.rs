@@ -26,6 +26,7 @@ pub const KIND: Kind = Kind {
         Subresource::Exec,
         Subresource::Log,
         Subresource::PortForward,
+        Subresource::Proxy,
         Subresource::Status,
     ],
     columns: &[
