@@ -48,21 +48,30 @@ impl Drop for Program {
     }
 }
 
+const TOKEN_REQUEST: &str =
+    r#"{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}}"#;
+
 /// A kubeconfig with a token of this account of `kube-system`.
 fn kubeconfig(cluster: &Cluster, account: &str) -> String {
-    let token = cluster.kubectl(&format!("-n kube-system create token {account}")).text;
-    let file = cluster.scratch().join(format!("{account}.conf")).display().to_string();
-    let authority =
-        "kubectl config view --raw -o jsonpath='{.clusters[0].cluster.certificate-authority-data}'";
-    let lines = format!(
-        "umask 077; {authority} | base64 -d > {file}.crt && export KUBECONFIG={file} && \
-         kubectl config set-cluster c --server=https://127.0.0.1:6443 --certificate-authority={file}.crt --embed-certs && \
-         kubectl config set-credentials u --token={} && kubectl config set-context x --cluster=c --user=u && \
-         kubectl config use-context x",
-        token.trim(),
+    // Not by `kubectl create token`, which Debian's kubectl is too old for.
+    let path = format!("/api/v1/namespaces/kube-system/serviceaccounts/{account}/token");
+    let asked = cluster.shell(&format!(
+        "echo '{TOKEN_REQUEST}' | kubectl create --raw {path} -f - | sed 's/.*\"token\": *\"\\([^\"]*\\)\".*/\\1/'"
+    ));
+    let token = asked.succeeded(|| cluster.log()).text;
+    let admin = std::fs::read_to_string(cluster.data_dir().join("kubeconfig")).expect("kelson wrote it");
+    let authority = admin.split("certificate-authority-data").nth(1).expect("it names its authority");
+    let authority = authority.trim_start_matches(['"', ':', ' ']);
+    let authority = authority.split(['"', '\n']).next().expect("a first part");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+         clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:6443', certificate-authority-data: '{authority}'}}}}]\n\
+         users: [{{name: u, user: {{token: '{}'}}}}]\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n",
+        token.trim()
     );
-    cluster.shell(&lines).succeeded(|| cluster.log());
-    file
+    let file = cluster.scratch().join(format!("{account}.conf"));
+    std::fs::write(&file, text).expect("the kubeconfig is written");
+    file.display().to_string()
 }
 
 /// Starts `kelson LINE` as the account that `deploy/PART.yaml` makes.
