@@ -41,6 +41,7 @@ impl Plane {
             zone: None,
             service_cidrs: vec![cidr("10.96.0.0/28")],
             pod_cidrs: vec![cidr("10.244.0.0/16")],
+            host_ports: Arc::default(),
         };
         let mut compiler = kelson_tables::Compiler::new(Options::default());
         let mut zones = zone_compiler();

@@ -2,11 +2,13 @@
 
 mod harness;
 
+mod api_proxy;
 mod clusterip;
 mod durability;
 mod environment;
 mod explain;
 mod guides;
+mod host_ports;
 mod ingress;
 mod kubectl;
 mod names;

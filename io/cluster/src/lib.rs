@@ -8,12 +8,14 @@ mod backoff;
 mod discovery;
 pub mod events;
 mod executor;
+mod host_ports;
 mod programmed;
 mod reflect;
 mod run;
 mod snapshots;
 mod wait;
 
+pub use host_ports::host_ports;
 pub use programmed::{programmed_everywhere, publish_programmed};
 pub use reflect::{Change, Reflected, Selection, reflect, reflect_versions};
 pub use run::{ControllerConfig, run_controllers};

@@ -137,6 +137,7 @@ fn node() -> NodeView {
         zone: None,
         service_cidrs: Cidr::parse("10.96.0.0/12").into_iter().collect(),
         pod_cidrs: Cidr::parse("10.200.0.0/13").into_iter().collect(),
+        host_ports: Arc::default(),
     }
 }
 

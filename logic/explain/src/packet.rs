@@ -35,6 +35,7 @@ pub(crate) fn view(context: &Context<'_>, node: Option<&Node>) -> NodeView {
             .map(|zone| zone.as_str().into()),
         service_cidrs: Vec::new(),
         pod_cidrs,
+        host_ports: Default::default(),
     }
 }
 

@@ -5,12 +5,14 @@
 
 mod endpoint;
 mod flow;
+mod host_port;
 mod name;
 mod service;
 mod snapshot;
 
 pub use endpoint::{Endpoint, EndpointPort, Hints, PodRef};
 pub use flow::{Flow, Origin, Verdict};
+pub use host_port::HostPort;
 pub use name::{Protocol, ServiceName, ServicePortName};
 pub use service::{Affinity, Cidr, Exposure, Service, ServicePort, TrafficPolicy};
 pub use snapshot::{Acknowledged, EndpointMap, NodeView, Revision, ServiceMap, Snapshot, Ways};

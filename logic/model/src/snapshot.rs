@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::{Cidr, Endpoint, Exposure, PodRef, Service, ServiceName, ServicePortName};
+use crate::{Cidr, Endpoint, Exposure, HostPort, PodRef, Service, ServiceName, ServicePortName};
 
 /// Every Service, by name.
 pub type ServiceMap = OrdMap<ServiceName, Arc<Service>>;
@@ -126,6 +126,8 @@ pub struct NodeView {
     pub service_cidrs: Vec<Cidr>,
     /// Ranges pods get their addresses from: sources in them are not masqueraded towards a ClusterIP (spec C4).
     pub pod_cidrs: Vec<Cidr>,
+    /// Ports of the node that lead to pods it runs, each pod's together.
+    pub host_ports: Arc<[HostPort]>,
 }
 
 #[cfg(test)]

@@ -67,11 +67,7 @@ impl<K: Ord + Clone + std::fmt::Display> Claims<K> {
     pub fn warnings(&self) -> impl Iterator<Item = Warning> + '_ {
         self.contested.iter().flat_map(|(key, losers)| {
             let winner = &self.held[key].service;
-            losers.values().map(move |loser| Warning::Contested {
-                service: loser.service.clone(),
-                frontend: key.to_string(),
-                winner: winner.clone(),
-            })
+            losers.values().map(move |loser| lost(loser, key.to_string(), winner.clone()))
         })
     }
 
@@ -87,6 +83,14 @@ impl<K: Ord + Clone + std::fmt::Display> Claims<K> {
         } else if self.contested.contains_key(&key) {
             self.contested.remove(&key);
         }
+    }
+}
+
+fn lost(loser: &Frontend, frontend: String, winner: ServicePortName) -> Warning {
+    let name = loser.service.clone();
+    match loser.kind {
+        FrontendKind::HostPort => Warning::HostPortTaken { host_port: name, frontend, winner },
+        _ => Warning::Contested { service: name, frontend, winner },
     }
 }
 

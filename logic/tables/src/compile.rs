@@ -12,6 +12,7 @@ use imbl::{OrdMap, OrdSet};
 use kelson_model::{NodeView, ServiceName, Snapshot};
 
 use crate::claims::Claims;
+use crate::host_ports;
 use crate::part::{Part, is_served, part};
 use crate::{FrontendKey, NodePortKey, NodeRules, Options, Pool, PoolKey, Tables, Warning};
 
@@ -28,6 +29,8 @@ pub struct Compiler {
     snapshot: Snapshot,
     node: Option<NodeView>,
     parts: OrdMap<ServiceName, Arc<Part>>,
+    /// The share of the node's own pods.
+    hosted: Part,
     /// The Services whose part has warnings.
     faulty: OrdSet<ServiceName>,
     /// Who carries each ClusterIP; the first by name is served.
@@ -48,6 +51,7 @@ impl Compiler {
             snapshot: Snapshot::default(),
             node: None,
             parts: OrdMap::new(),
+            hosted: Part::default(),
             faulty: OrdSet::new(),
             owners: OrdMap::new(),
             frontends: Claims::default(),
@@ -59,12 +63,11 @@ impl Compiler {
         }
     }
 
-    /// The tables of `snapshot` on `node`. Costs what changed since the last call; everything, when the node did.
+    /// The tables of `snapshot` on `node`. Costs what changed since the last call; everything, when the node did other
+    /// than in its host ports.
     pub fn compile(&mut self, snapshot: &Snapshot, node: &NodeView) -> Arc<Tables> {
         if self.node.as_ref() != Some(node) {
-            *self = Self::new(self.options.clone());
-            self.rules = Arc::new(rules(node, &self.options));
-            self.node = Some(node.clone());
+            self.turn_to(node);
         }
         let changed = self.follow(snapshot);
         self.snapshot = snapshot.clone();
@@ -74,9 +77,22 @@ impl Compiler {
         self.tables()
     }
 
+    fn turn_to(&mut self, node: &NodeView) {
+        let host_ports = node.host_ports.clone();
+        if self.node.take().map(|known| NodeView { host_ports, ..known }).as_ref() != Some(node) {
+            *self = Self::new(self.options.clone());
+            self.rules = Arc::new(rules(node, &self.options));
+        }
+        let hosted = host_ports::part(node);
+        let old = std::mem::replace(&mut self.hosted, hosted.clone());
+        self.exchange(&old, &hosted);
+        self.node = Some(node.clone());
+    }
+
     /// Everything the last tables leave out. Costs what there is to say.
     pub fn warnings(&self) -> Vec<Warning> {
         let parts = self.faulty.iter().flat_map(|name| self.parts[name].warnings.iter().cloned());
+        let parts = parts.chain(self.hosted.warnings.iter().cloned());
         let mut all: Vec<Warning> =
             parts.chain(self.frontends.warnings()).chain(self.node_ports.warnings()).collect();
         all.sort();
@@ -154,14 +170,18 @@ impl Compiler {
             true => self.faulty.remove(name),
             false => self.faulty.insert(name.clone()),
         };
-        self.exchange_frontends(&old, &new);
+        self.exchange(&old, &new);
+    }
+
+    fn exchange(&mut self, old: &Part, new: &Part) {
+        self.exchange_frontends(old, new);
         for (key, _) in old.pools.iter().filter(|old| !new.pools.contains(old)) {
             self.pools.remove(key);
         }
         for (key, pool) in new.pools.iter().filter(|new| !old.pools.contains(new)) {
             self.pools.insert(key.clone(), pool.clone());
         }
-        self.exchange_hairpins(&old, &new);
+        self.exchange_hairpins(old, new);
     }
 
     fn exchange_frontends(&mut self, old: &Part, new: &Part) {

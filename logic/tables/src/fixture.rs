@@ -25,6 +25,7 @@ pub fn node() -> NodeView {
         zone: Some("z1".into()),
         service_cidrs: vec![cidr("10.96.0.0/16"), cidr("fd00:96::/112")],
         pod_cidrs: vec![cidr("10.244.0.0/16"), cidr("fd00:244::/64")],
+        host_ports: Arc::default(),
     }
 }
 

@@ -10,6 +10,7 @@
 mod claims;
 pub mod compile;
 pub mod diff;
+mod host_ports;
 pub mod nft;
 mod part;
 pub mod select;

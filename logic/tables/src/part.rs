@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const MAX_BACKENDS: usize = u16::MAX as usize;
 
 /// One Service's share of the tables.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part {
     pub frontends: Vec<(FrontendKey, Arc<Frontend>)>,
     pub node_ports: Vec<(NodePortKey, Arc<Frontend>)>,

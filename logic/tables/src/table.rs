@@ -107,6 +107,8 @@ pub enum FrontendKind {
     ExternalIp,
     /// A NodePort.
     NodePort,
+    /// A pod's port on the node; no Service's.
+    HostPort,
 }
 
 /// One way into a Service port.
@@ -114,7 +116,7 @@ pub enum FrontendKind {
 pub struct Frontend {
     /// What kind of address it is.
     pub kind: FrontendKind,
-    /// The Service port, and with the family of the key its pool.
+    /// The Service port, or a name no Service has for a pod's host port; with the family of the key its pool.
     pub service: ServicePortName,
     /// Names the pool in a data plane: the ClusterIP, protocol and port of this Service port in this family.
     pub identity: FrontendKey,

@@ -1,8 +1,8 @@
 //! What compilation skipped, and why: for the log, for Events and for `explain`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use kelson_model::{ServiceName, ServicePortName};
+use kelson_model::{PodRef, ServiceName, ServicePortName};
 
 /// One thing the tables do not do although an object asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,24 @@ pub enum Warning {
         /// How many there are.
         count: usize,
     },
+    /// A Service port, or another pod, holds what a pod asks for as its host port.
+    HostPortTaken {
+        /// The pod and the port.
+        host_port: ServicePortName,
+        /// The address, protocol and port, or the node's port.
+        frontend: String,
+        /// The Service port or pod that is served.
+        winner: ServicePortName,
+    },
+    /// A pod asks for a host port at an address this node is not reached at, such as a loopback address.
+    ForeignHostAddress {
+        /// The pod.
+        pod: PodRef,
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
 }
 
 impl std::fmt::Display for Warning {
@@ -43,10 +61,20 @@ impl std::fmt::Display for Warning {
             Self::Contested { service, frontend, winner } => {
                 write!(f, "service port {service} is not served at {frontend}: {winner} holds it")
             }
+            Self::HostPortTaken { host_port, frontend, winner } => {
+                write!(f, "host port {host_port} is not served at {frontend}: {winner} holds it")
+            }
             Self::TooManyBackends { service, count } => write!(
                 f,
                 "service port {service} has {count} usable endpoints: only the first {} get traffic",
                 crate::part::MAX_BACKENDS
+            ),
+            Self::ForeignHostAddress { pod, address, port } => write!(
+                f,
+                "host port {} of pod {}/{} is not served: other machines and pods cannot reach this node at that address",
+                SocketAddr::new(*address, *port),
+                pod.namespace,
+                pod.name
             ),
         }
     }

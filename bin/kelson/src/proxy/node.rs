@@ -41,6 +41,8 @@ pub async fn follow(
         zone: None,
         service_cidrs: config.service_cidrs.clone(),
         pod_cidrs: config.pod_cidrs.clone(),
+        // The pod network is another's, and so are the host ports of its pods.
+        host_ports: Default::default(),
     });
     let (tell_eligible, eligible) = watch::channel(true);
     let (name, shutdown) = (config.node_name.clone(), shutdown.clone());

@@ -54,7 +54,10 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let snapshots = kelson_cluster::snapshots(client("system:kube-proxy"), shutdown.clone());
         let links = outside::follow(shutdown, tasks).await?;
-        let views = outside::node_views(config, links.clone(), tasks);
+        let as_node = client(&format!("system:node:{}", config.node_name));
+        let host_ports = kelson_cluster::host_ports(as_node.clone(), &config.node_name, shutdown.clone());
+        let host_ports = host_ports.await;
+        let views = outside::node_views(config, links.clone(), host_ports, tasks);
         let programmed = start_proxy(snapshots.clone(), views, shutdown, tasks);
         tasks.spawn(kelson_cluster::publish_programmed(
             client("system:kube-proxy"),
@@ -68,7 +71,6 @@ impl Node {
         let dns = start_dns(config, snapshots.clone(), shutdown, tasks).await?;
         let ingress =
             ingress::start(config, client("system:kelson-ingress"), snapshots, shutdown, tasks).await?;
-        let as_node = client(&format!("system:node:{}", config.node_name));
         let routes = Routes {
             snapshots: routed,
             everywhere: kelson_cluster::programmed_everywhere(client("system:kube-proxy"), shutdown.clone()),

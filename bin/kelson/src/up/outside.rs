@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use kelson_lb::LoadBalancer;
-use kelson_model::{NodeView, Snapshot};
+use kelson_model::{HostPort, NodeView, Snapshot};
 use kelson_network::{Follower, NetworkConfig, NodeLinks};
 use kelson_process::Shutdown;
 use tokio::sync::watch;
@@ -32,20 +32,31 @@ pub async fn follow(
     Ok(links)
 }
 
-/// What the data plane is told of the node, now and whenever its addresses change.
+/// What the data plane is told of the node, now and whenever its addresses or its pods' host ports change.
 pub fn node_views(
     config: &Config,
     mut links: watch::Receiver<Arc<NodeLinks>>,
+    mut host_ports: watch::Receiver<Arc<[HostPort]>>,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<NodeView> {
     let mut view = node_view(config);
     let node_ip = config.node_ip;
     view.addresses = addresses(node_ip, &links.borrow_and_update());
+    view.host_ports = host_ports.borrow_and_update().clone();
     let (views, receiver) = watch::channel(view);
     tasks.spawn(async move {
-        while links.changed().await.is_ok() {
-            let now = addresses(node_ip, &links.borrow_and_update());
-            views.send_if_modified(|view| std::mem::replace(&mut view.addresses, now.clone()) != now);
+        loop {
+            let changed = tokio::select! {
+                changed = links.changed() => changed,
+                changed = host_ports.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+            let mut now = views.borrow().clone();
+            now.addresses = addresses(node_ip, &links.borrow_and_update());
+            now.host_ports = host_ports.borrow_and_update().clone();
+            views.send_if_modified(|view| std::mem::replace(view, now.clone()) != now);
         }
     });
     receiver
@@ -80,6 +91,7 @@ fn node_view(config: &Config) -> NodeView {
         zone: None,
         service_cidrs: guarded.collect(),
         pod_cidrs: vec![config.pod_cidr],
+        host_ports: Arc::default(),
     }
 }
 

@@ -18,6 +18,7 @@ fn node() -> NodeView {
         zone: None,
         service_cidrs: Cidr::parse("10.96.0.0/16").into_iter().collect(),
         pod_cidrs: Cidr::parse("10.244.0.0/16").into_iter().collect(),
+        host_ports: Arc::default(),
     }
 }
 

@@ -22,6 +22,7 @@ pub fn node() -> NodeView {
         zone: None,
         service_cidrs: vec![Cidr::parse("10.96.0.0/16").unwrap()],
         pod_cidrs: vec![Cidr::parse("10.244.0.0/16").unwrap()],
+        host_ports: Arc::default(),
     }
 }
 

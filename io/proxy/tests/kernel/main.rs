@@ -3,6 +3,7 @@
 //! Every test makes its own network namespaces, which takes root and iproute2; without them it fails.
 
 mod cluster;
+mod host_ports;
 mod net;
 mod policies;
 mod services;

@@ -321,6 +321,7 @@ fn kind_number(kind: FrontendKind) -> u32 {
         FrontendKind::LoadBalancer => 2,
         FrontendKind::ExternalIp => 3,
         FrontendKind::NodePort => 4,
+        FrontendKind::HostPort => 5,
     }
 }
 
