@@ -34,7 +34,10 @@ impl Node {
             lines.any(|line| line.starts_with("export KUBECONFIG=")),
             "kelson up ended before it was ready"
         );
-        ask_dns()?;
+        if let Err(why) = ask_dns() {
+            process.kill()?;
+            return Err(why);
+        }
         let took = begin.elapsed();
         std::thread::spawn(move || lines.for_each(drop));
         Ok((Self { kelson: kelson.into(), data_dir: data_dir.into(), process }, took))
@@ -98,7 +101,11 @@ fn ask_dns() -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(10);
     let mut answer = [0; 512];
     while Instant::now() < end {
-        socket.send_to(QUERY, DNS)?;
+        // Until the Service is programmed, its address is refused.
+        if socket.send_to(QUERY, DNS).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
         if let Ok(length) = socket.recv(&mut answer) {
             ensure!(
                 length > QUERY.len() && answer[3] & 0xf == 0 && answer[7] == 1,
