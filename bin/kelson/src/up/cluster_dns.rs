@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use anyhow::Context;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
-use kube::Api;
+use kelson_model::Revision;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -15,28 +16,29 @@ use super::config::Config;
 /// Where CoreDNS serves its metrics, and so do we.
 pub const METRICS_PORT: u16 = 9153;
 
-/// Makes the Service, or puts it right.
-pub async fn publish(client: kube::Client, config: &Config) -> anyhow::Result<()> {
+/// Makes the Service, or puts it right; the revision from which on a data plane leads to it.
+pub async fn publish(client: kube::Client, config: &Config) -> anyhow::Result<Revision> {
     let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
-    put(&services, "kube-dns", service(config.cluster_dns))
-        .await
-        .context("publishing the Service kube-dns")?;
+    let service = put(&services, "kube-dns", service(config.cluster_dns));
+    let services = service.await.context("publishing the Service kube-dns")?;
     let slices: Api<EndpointSlice> = Api::namespaced(client, "kube-system");
-    let slice = endpoint_slice(config.gateway(), &config.node_name);
-    put(&slices, "kube-dns", slice).await.context("publishing the endpoints of kube-dns")
+    let slice = put(&slices, "kube-dns", endpoint_slice(config.gateway(), &config.node_name));
+    let endpoint_slices = slice.await.context("publishing the endpoints of kube-dns")?;
+    Ok(Revision { services, endpoint_slices })
 }
 
-async fn put<K>(api: &Api<K>, name: &str, object: Value) -> anyhow::Result<()>
+/// The version of the object as it is now.
+async fn put<K>(api: &Api<K>, name: &str, object: Value) -> anyhow::Result<u64>
 where
-    K: Clone + Serialize + DeserializeOwned + std::fmt::Debug,
+    K: Clone + Serialize + DeserializeOwned + std::fmt::Debug + ResourceExt,
 {
-    match api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await {
+    let stored = match api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await {
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            api.patch(name, &PatchParams::default(), &Patch::Merge(object)).await?;
+            api.patch(name, &PatchParams::default(), &Patch::Merge(object)).await?
         }
-        created => drop(created?),
-    }
-    Ok(())
+        created => created?,
+    };
+    Ok(stored.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default())
 }
 
 fn service(address: IpAddr) -> Value {

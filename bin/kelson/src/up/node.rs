@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 use kelson_agent::{Agent, AgentConfig, Routes};
 use kelson_apiserver::ApiServer;
 use kelson_dns::Upstream;
-use kelson_model::{Acknowledged, NodeView};
+use kelson_model::{Acknowledged, NodeView, Revision};
 use kelson_network::{NetworkConfig, PodNetwork};
 use kelson_process::Shutdown;
 use kube::Api;
@@ -32,6 +32,8 @@ pub struct Node {
     balancer: Option<String>,
     ingress: Option<String>,
     programmed: watch::Receiver<Acknowledged>,
+    /// From here on the data plane leads to cluster DNS.
+    published: Revision,
 }
 
 /// Makes the pod bridge, or adopts the one that is there; both ranges are held on it from now on.
@@ -67,7 +69,7 @@ impl Node {
         ));
         let routed = snapshots.clone();
         let balancer = outside::start_balancer(config, snapshots.clone(), links, shutdown, tasks)?;
-        cluster_dns::publish(client("system:kelson-dns"), config).await?;
+        let published = cluster_dns::publish(client("system:kelson-dns"), config).await?;
         let dns = start_dns(config, snapshots.clone(), shutdown, tasks).await?;
         let ingress =
             ingress::start(config, client("system:kelson-ingress"), snapshots, shutdown, tasks).await?;
@@ -82,12 +84,13 @@ impl Node {
         api.connect_node(&config.node_name, agent.router());
         tasks.spawn(async move { agent.finished().await });
         let (name, client) = (config.node_name.clone(), client("system:kelson"));
-        Ok(Self { name, client, dns, ingress, balancer, programmed })
+        Ok(Self { name, client, dns, ingress, balancer, programmed, published })
     }
 
-    /// Waits until the data plane is programmed and the Node object says Ready, and reports it.
+    /// Waits until the data plane is programmed, cluster DNS's own Service included, and the Node object says Ready, and reports it.
     pub async fn ready(mut self, report: &mut Report) -> anyhow::Result<()> {
-        let programmed = tokio::time::timeout(PATIENCE, self.programmed.wait_for(|done| done.generation > 0));
+        let leads_to_dns = |done: &Acknowledged| done.revision.covers(self.published);
+        let programmed = tokio::time::timeout(PATIENCE, self.programmed.wait_for(leads_to_dns));
         programmed
             .await
             .ok()
