@@ -20,11 +20,15 @@ fn apply(cluster: &Cluster, manifest: &str) -> String {
 fn events(cluster: &Cluster, object: &str, reason: &str) -> Vec<String> {
     let (kind, name) = object.split_once('/').expect("kind/name");
     let fields = format!("involvedObject.kind={kind},involvedObject.name={name},reason={reason}");
-    let path = "'{range .items[*]}{.message}{\"\\n\"}{end}'";
-    let listed = cluster.kubectl(&format!(
-        "get events --field-selector {fields} --sort-by=.lastTimestamp -o jsonpath={path}"
-    ));
-    listed.text.lines().map(str::to_owned).collect()
+    let path = "'{range .items[*]}{.metadata.resourceVersion} {.message}{\"\\n\"}{end}'";
+    let listed = cluster.kubectl(&format!("get events --field-selector {fields} -o jsonpath={path}")).text;
+    // By version, as several are told within a second, which is all their times tell.
+    let versioned = listed.lines().filter_map(|line| line.split_once(' '));
+    let mut messages: Vec<(u64, String)> = versioned
+        .map(|(version, message)| (version.parse().expect("a version is a number"), message.to_owned()))
+        .collect();
+    messages.sort();
+    messages.into_iter().map(|(_, message)| message).collect()
 }
 
 /// The pods of a label as `name=image`, by name.
