@@ -11,9 +11,9 @@ use anyhow::Context;
 use kelson_dns::{Config, Upstream};
 use kelson_machinery::names;
 use kelson_process::Shutdown;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::alone;
 use crate::exit::Usage;
 
 /// How long open requests may take after SIGTERM.
@@ -67,7 +67,7 @@ pub fn run(flags: Flags) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
-    let client = client(kubeconfig).await?;
+    let client = alone::client(kubeconfig).await?;
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -89,23 +89,6 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
     shutdown.cancel();
     let _ = tokio::time::timeout(GRACE, server.finished()).await;
     Ok(())
-}
-
-/// The client of that kubeconfig, or of the service account of the pod this runs in.
-pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
-    let config = match kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path)
-                .with_context(|| format!("--kubeconfig: reading {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("--kubeconfig: {} cannot be used", path.display()))?
-        }
-        None => kube::Config::incluster().map_err(|error| {
-            Usage(format!("--kubeconfig: none is given, and this is no pod with a service account ({error})"))
-        })?,
-    };
-    Ok(kube::Client::try_from(config)?)
 }
 
 /// What the flags mean.

@@ -67,7 +67,7 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
     if let Some((name, error)) = errors.into_iter().next() {
         return Err(anyhow::Error::new(error).context(format!("--{name}-port: it cannot be listened on")));
     }
-    let client = crate::dns::client(kubeconfig).await?;
+    let client = crate::alone::client(kubeconfig).await?;
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

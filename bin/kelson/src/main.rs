@@ -3,6 +3,7 @@
 //! `kelson shim` is decided before anything else: the shim must be single-threaded, so no runtime, no logging thread
 //! and no argument parser may run before it.
 
+mod alone;
 mod client;
 mod dns;
 mod down;

@@ -88,7 +88,7 @@ pub fn run(flags: Flags) -> anyhow::Result<()> {
 async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let healthz = bind("--healthz-bind-address", config.health).await?;
     let metricz = bind("--metrics-bind-address", config.metrics).await?;
-    let client = crate::dns::client(kubeconfig).await?;
+    let client = crate::alone::client(kubeconfig).await?;
     let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
