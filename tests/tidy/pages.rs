@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::sources::root;
 
-/// Files that pages may speak of before they are there, each with its reason.
-const WRITTEN_LATER: &[(&str, &str)] = &[("bench/RESULTS.md", "written by `make bench`")];
-
 /// Every page of ours: the root's and those of `docs/`.
 pub fn pages() -> Vec<PathBuf> {
     let root = root();
@@ -67,8 +64,7 @@ fn broken_links(page: &Path) -> Vec<String> {
     for target in targets(&own).into_iter().filter(|target| !is_foreign(target)) {
         let (file, fragment) = target.split_once('#').unwrap_or((&target, ""));
         let path = if file.is_empty() { page.to_owned() } else { place.join(file) };
-        let is_later = WRITTEN_LATER.iter().any(|(later, _)| place.join(file) == root.join(later));
-        if !path.exists() && !is_later {
+        if !path.exists() {
             broken.push(format!("{name} leads to {target}, which is not there"));
         } else if !fragment.is_empty() && !anchors(&text(&path)).contains(fragment) {
             broken.push(format!("{name} leads to {target}, where no heading is called so"));
