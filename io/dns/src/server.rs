@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use kelson_model::Snapshot;
-use kelson_process::Shutdown;
+use kelson_process::{Shutdown, ShutdownOnDrop};
 use kelson_zones::{Compiler, Zone};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -17,7 +17,10 @@ use crate::tcp::{CLIENTS_MAX, Shared};
 use crate::udp::{PENDING_MAX, Worker};
 use crate::{Config, DnsError, tcp, udp};
 
-/// A server that listens. To be kept: dropped before its shutdown it stops following snapshots and accepting TCP.
+/// Ports drawn until one is free for TCP and UDP.
+const DRAWS_MAX: usize = 16;
+
+/// A server that listens. To be kept: dropped, it ends as at its shutdown.
 #[derive(Debug)]
 #[must_use]
 pub struct Server {
@@ -27,6 +30,7 @@ pub struct Server {
     pages: Vec<SocketAddr>,
     tasks: JoinSet<()>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    _ends_when_dropped: ShutdownOnDrop,
 }
 
 /// Sockets of one address.
@@ -46,6 +50,7 @@ pub async fn run(
     if config.listen.is_empty() {
         return Err(DnsError::NoAddress);
     }
+    let shutdown = shutdown.child_token();
     let mut compiler = Compiler::new(config.zone(kelson_process::random_u64())).map_err(DnsError::Domain)?;
     let mut bound = Vec::new();
     for address in &config.listen {
@@ -99,13 +104,20 @@ impl Server {
     }
 }
 
-/// TCP comes first: it tells when another server is there, which UDP sockets that share a port would not.
+/// Binds both protocols to one port; where the system is to choose it, to one that is free for both.
 async fn bind(address: SocketAddr, threads: usize) -> Result<Bound, DnsError> {
     let failed = |protocol| move |source| DnsError::Listen { protocol, address, source };
-    let tcp = TcpListener::bind(address).await.map_err(failed("tcp"))?;
-    let address = tcp.local_addr().map_err(failed("tcp"))?;
-    let udp = (0..threads).map(|_| udp::bind(address)).collect::<Result<_, _>>().map_err(failed("udp"))?;
-    Ok(Bound { address, tcp, udp })
+    let mut draws = if address.port() == 0 { DRAWS_MAX } else { 1 };
+    loop {
+        draws -= 1;
+        let tcp = TcpListener::bind(address).await.map_err(failed("tcp"))?;
+        let drawn = tcp.local_addr().map_err(failed("tcp"))?;
+        match udp::bind(drawn, threads) {
+            Ok(udp) => return Ok(Bound { address: drawn, tcp, udp }),
+            Err(error) if draws > 0 => tracing::debug!(%drawn, %error, "drawing another port"),
+            Err(error) => return Err(failed("udp")(error)),
+        }
+    }
 }
 
 async fn bind_pages(config: &Config) -> Result<Vec<(Page, TcpListener)>, DnsError> {
@@ -158,7 +170,8 @@ fn start(
                 .push(named.spawn(|| worker.run()).expect("a thread can be started when the server starts"));
         }
     }
-    Server { addresses, zone, metrics, pages: Vec::new(), tasks, threads }
+    let _ends_when_dropped = shutdown.clone().drop_guard();
+    Server { addresses, zone, metrics, pages: Vec::new(), tasks, threads, _ends_when_dropped }
 }
 
 async fn wake_at_shutdown(socket: Arc<UdpSocket>, shutdown: Shutdown) {

@@ -46,8 +46,15 @@ pub(crate) struct Worker {
     pub shutdown: Shutdown,
 }
 
-/// A socket bound to `address` beside others of ours.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+/// `count` sockets bound to `address`, which share its queries among them and with nobody else.
+///
+/// The first is bound alone and shared afterwards: bound as one to be shared it would also join sockets that somebody
+/// else of this user left open, and lose queries to them.
+pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
+    (0..count.max(1)).map(|number| bind_one(address, number == 0)).collect()
+}
+
+fn bind_one(address: SocketAddr, is_first: bool) -> io::Result<UdpSocket> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: no pointers; the descriptor is checked before it is owned.
     let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
@@ -56,7 +63,10 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     // SAFETY: the descriptor was just made and nobody else has it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    let share = || set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    if !is_first {
+        share()?;
+    }
     if set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER).is_err() {
         set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER)?;
     }
@@ -67,7 +77,11 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let (raw, length) = to_raw(address);
     // SAFETY: `raw` is an initialised address of at least `length` bytes that outlives the call.
     let answer = unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(socket.into()) }
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    share()?;
+    Ok(socket.into())
 }
 
 /// Ends the threads that wait on `socket`: they wake and see that it is over.
@@ -319,3 +333,6 @@ fn set_option(socket: &OwnedFd, level: i32, option: i32, value: i32) -> io::Resu
         unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ pub mod logging;
 
 /// Asks every task to stop accepting, finish within its grace and end.
 pub use tokio_util::sync::CancellationToken as Shutdown;
+pub use tokio_util::sync::DropGuard as ShutdownOnDrop;
 
 /// The time now, for `logic/` to be told.
 pub fn now() -> jiff::Timestamp {
