@@ -5,6 +5,7 @@
 //! for one node (by affinity to its name) and bound there by the scheduler; on a node there is one pod, or two while the
 //! update surges.
 
+pub(crate) mod failures;
 mod nodes;
 mod place;
 mod rolling;

@@ -13,6 +13,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::controllers::Task;
+use crate::daemon_set::failures::Failures;
 use crate::graph::Graph;
 use crate::key::{Key, Resource};
 use crate::kinds::{Any, Kept, Kinds};
@@ -22,13 +23,14 @@ use crate::programmed::Ledger;
 /// Objects of one kind, in the order of their keys, and found by owner.
 #[derive(Clone, Debug)]
 pub struct Collection<K> {
-    objects: BTreeMap<Key, Arc<K>>,
-    marked: BTreeMap<String, BTreeSet<Key>>,
+    objects: BTreeMap<Arc<Key>, Arc<K>>,
+    /// Marks and who carries them. One flat set: most marks are carried once.
+    marked: BTreeSet<(Arc<str>, Arc<Key>)>,
 }
 
 impl<K> Default for Collection<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), marked: BTreeMap::new() }
+        Self { objects: BTreeMap::new(), marked: BTreeSet::new() }
     }
 }
 
@@ -39,18 +41,22 @@ impl<K: Kept> Collection<K> {
 
     /// All objects, by namespace and name.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<K>)> {
-        self.objects.iter()
+        self.objects.iter().map(|(key, object)| (&**key, object))
     }
 
     /// The objects of one namespace, by name.
     pub fn within(&self, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<K>)> {
         let first = Key::new(namespace, "");
-        self.objects.range(first..).take_while(move |(key, _)| key.namespace == namespace)
+        let from_first = self.objects.range::<Key, _>(&first..).map(|(key, object)| (&**key, object));
+        from_first.take_while(move |(key, _)| key.namespace == namespace)
     }
 
     /// The objects that carry a mark (an owner's uid, or one of `Kept::marks`), by name.
     pub fn marked(&self, mark: &str) -> impl Iterator<Item = &Arc<K>> {
-        self.marked.get(mark).into_iter().flatten().filter_map(|key| self.objects.get(key))
+        let mark: Arc<str> = mark.into();
+        let from_first = self.marked.range((mark.clone(), Arc::default())..);
+        let carriers = from_first.take_while(move |(carried, _)| *carried == mark);
+        carriers.filter_map(|(_, key)| self.objects.get(key))
     }
 
     pub fn len(&self) -> usize {
@@ -61,23 +67,22 @@ impl<K: Kept> Collection<K> {
         self.objects.is_empty()
     }
 
-    fn put(&mut self, key: &Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
+    /// The key as it is kept here already, or to be kept.
+    fn shared(&self, key: Key) -> Arc<Key> {
+        let known = self.objects.get_key_value(&key).map(|(key, _)| key.clone());
+        known.unwrap_or_else(|| Arc::new(key))
+    }
+
+    fn put(&mut self, key: &Arc<Key>, object: Option<Arc<K>>) -> Option<Arc<K>> {
         let marks = object.as_ref().map(|object| object.marks()).unwrap_or_default();
         let old = match object {
             Some(object) => self.objects.insert(key.clone(), object),
             None => self.objects.remove(key),
         };
         for mark in old.iter().flat_map(|old| old.marks()) {
-            if let Some(keys) = self.marked.get_mut(&mark) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.marked.remove(&mark);
-                }
-            }
+            self.marked.remove(&(mark.into(), key.clone()));
         }
-        for mark in marks {
-            self.marked.entry(mark).or_default().insert(key.clone());
-        }
+        self.marked.extend(marks.into_iter().map(|mark| (mark.into(), key.clone())));
         old
     }
 }
@@ -139,6 +144,8 @@ pub struct View {
     pub vanished: BTreeMap<String, Timestamp>,
     /// Services seen to go while Endpoints of their name were there (B4.11).
     pub departed_services: BTreeSet<Key>,
+    /// How daemon pods failed lately, by set and node (H5.4).
+    pub daemon_failures: Failures,
     /// What every node has applied, and who waits for it.
     pub programmed: Ledger,
 }
@@ -154,19 +161,20 @@ impl Deref for View {
 impl View {
     /// An object was made or altered.
     pub fn applied<K: Kept>(&mut self, object: Arc<K>, now: Timestamp) -> Changed {
-        let key = Key::of(object.metadata());
+        let key = K::collection(self).shared(Key::of(object.metadata()));
         let old = K::collection_mut(self).put(&key, Some(object.clone()));
         let uids = self.relink(&K::RESOURCE, &key, old.as_deref().map(K::metadata), Some(object.metadata()));
         let (old, new) = (old.map(K::any), Some(K::any(object)));
-        let changed = Changed { resource: K::RESOURCE, key, uids, old, new };
+        let changed = Changed { resource: K::RESOURCE, key: Key::clone(&key), uids, old, new };
         self.remember(&changed, now);
         changed
     }
 
     /// An object is gone. `None` if it was not known.
     pub fn deleted<K: Kept>(&mut self, key: &Key, now: Timestamp) -> Option<Changed> {
-        let old = K::collection_mut(self).put(key, None)?;
-        let uids = self.relink(&K::RESOURCE, key, Some(old.metadata()), None);
+        let shared = K::collection(self).shared(key.clone());
+        let old = K::collection_mut(self).put(&shared, None)?;
+        let uids = self.relink(&K::RESOURCE, &shared, Some(old.metadata()), None);
         let changed =
             Changed { resource: K::RESOURCE, key: key.clone(), uids, old: Some(K::any(old)), new: None };
         self.remember(&changed, now);
@@ -176,8 +184,8 @@ impl View {
     /// A whole collection was listed: what is not in it is gone, what is in it as known has not changed.
     pub fn reset<K: Kept + PartialEq>(&mut self, objects: Vec<Arc<K>>, now: Timestamp) -> Vec<Changed> {
         let listed: BTreeSet<Key> = objects.iter().map(|object| Key::of(object.metadata())).collect();
-        let known: Vec<Key> = K::collection(self).objects.keys().cloned().collect();
-        let gone: Vec<Key> = known.into_iter().filter(|key| !listed.contains(key)).collect();
+        let known = K::collection(self).iter().map(|(key, _)| key);
+        let gone: Vec<Key> = known.filter(|key| !listed.contains(*key)).cloned().collect();
         let mut changes: Vec<Changed> = gone.iter().filter_map(|key| self.deleted::<K>(key, now)).collect();
         for object in objects {
             if K::collection(self).get(&Key::of(object.metadata())) != Some(&object) {
@@ -189,15 +197,7 @@ impl View {
 
     /// An object of a kind that is not kept was made or altered (`Some`) or is gone (`None`).
     pub fn noted(&mut self, resource: &Resource, key: &Key, meta: Option<&ObjectMeta>) -> Changed {
-        let mut uids: Vec<String> = self.graph.uid_at(resource, key).map(str::to_owned).into_iter().collect();
-        for uid in &uids {
-            self.graph.remove(uid);
-        }
-        if let Some(meta) = meta {
-            self.graph.insert(resource, key, meta);
-            uids.extend(meta.uid.clone());
-        }
-        uids.dedup();
+        let uids = self.graph.note(resource, key, meta);
         Changed { resource: resource.clone(), key: key.clone(), uids, old: None, new: None }
     }
 
@@ -211,7 +211,7 @@ impl View {
     fn relink(
         &mut self,
         resource: &Resource,
-        key: &Key,
+        key: &Arc<Key>,
         old: Option<&ObjectMeta>,
         new: Option<&ObjectMeta>,
     ) -> Vec<String> {
@@ -231,6 +231,7 @@ impl View {
     /// Keeps the facts that the objects alone do not tell.
     fn remember(&mut self, changed: &Changed, now: Timestamp) {
         self.programmed.remember(&self.kinds, changed, now);
+        self.daemon_failures.remember(&self.kinds, changed, now);
         match (&changed.old, &changed.new) {
             (Some(Any::Service(_)), None) if self.endpoints.get(&changed.key).is_some() => {
                 self.departed_services.insert(changed.key.clone());

@@ -3,17 +3,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::Sight;
 use super::nodes::{self, Eligible};
 use crate::plan::Reason;
 use crate::pod;
-
-/// How long after its failure a pod is replaced, so that one that fails at once, again and again, costs little. Upstream
-/// doubles a wait it keeps in memory, from a second to a quarter of an hour; a plan has no memory.
-const BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 
 /// A node and the set's pods on it.
 pub(super) struct Place<'a> {
@@ -84,8 +80,7 @@ impl<'a> Place<'a> {
     }
 
     fn replace_failed(&self, sight: &Sight, pod: &'a Arc<Pod>, wanted: &mut Wanted<'a>) {
-        let wait = backoff(pod, sight.now);
-        if wait.is_positive() {
+        if let Some(wait) = sight.view.daemon_failures.wait(sight.set, self.name(), sight.now) {
             wanted.again = Some(wanted.again.map_or(wait, |again| again.min(wait)));
             return;
         }
@@ -116,18 +111,4 @@ impl<'a> Place<'a> {
         let (new, old): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = lasting.partition(|pod| sight.is_new(pod));
         (new.len() <= 1 && old.len() <= 1).then(|| (new.first().copied(), old.first().copied()))
     }
-}
-
-/// How long a failed pod is still left alone.
-fn backoff(pod: &Pod, now: Timestamp) -> SignedDuration {
-    let made = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let since = ended(pod).or(made).unwrap_or(now);
-    BACKOFF - now.duration_since(since)
-}
-
-/// When the last of a pod's containers ended.
-fn ended(pod: &Pod) -> Option<Timestamp> {
-    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let ends = statuses.filter_map(|status| status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
-    ends.map(|time| time.0).max()
 }
