@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::key::Key;
-use crate::plan::Plan;
+use crate::plan::{Plan, Reason};
 use crate::view::{Changed, View};
 use crate::{
     cron_job, daemon_set, deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, job,
@@ -87,4 +87,11 @@ pub fn wake(view: &View, changed: &Changed) -> BTreeSet<Task> {
         controller.wake(view, changed).into_iter().map(|key| Task::new(*controller, key))
     });
     tasks.collect()
+}
+
+/// What a change gives occasion to tell though nothing is to be done about it, and in whose name. The view already holds
+/// the change; what is merely listed when all begins is no change.
+pub fn remarks(view: &View, changed: &Changed) -> Vec<(Controller, Reason)> {
+    let of_balancers = load_balancer::remarks(view, changed).into_iter();
+    of_balancers.map(|reason| (Controller::LoadBalancer, reason)).collect()
 }

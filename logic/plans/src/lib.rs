@@ -9,6 +9,7 @@ pub mod controllers;
 pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;
+pub mod election;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
@@ -41,7 +42,7 @@ mod revisions;
 mod service;
 mod taints;
 
-pub use controllers::{Controller, Task, plan, wake};
+pub use controllers::{Controller, Task, plan, remarks, wake};
 pub use key::{Key, Resource};
 pub use kinds::Kept;
 pub use plan::{Action, Ending, Plan, Reason, Severity, Step};

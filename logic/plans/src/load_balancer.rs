@@ -7,6 +7,7 @@
 //! everybody who could be given it again, and its conflict ends the plan.
 
 mod pool;
+mod remarks;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use crate::plan::{Action, Plan, Reason, Step};
 use crate::service;
 use crate::view::{Changed, View};
 pub use pool::{Pool, PoolError};
+pub(crate) use remarks::remarks;
 
 /// Holds a deleted Service until its address is taken back (A10.2).
 pub const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
@@ -47,10 +49,6 @@ fn release(view: &View, plan: &mut Plan) {
         let mut after = service.as_ref().clone();
         after.metadata.finalizers.get_or_insert_default().retain(|name| name != FINALIZER);
         set_address(&mut after, None);
-        if type_of(service) != LOAD_BALANCER {
-            let message = format!("{LOAD_BALANCER} -> {}", type_of(service));
-            plan.reasons.push(Reason::normal(service.as_ref(), "Type", message));
-        }
         plan.reasons.push(Reason::normal(service.as_ref(), "DeletingLoadBalancer", "Deleting load balancer"));
         let deleted = Reason::normal(service.as_ref(), "DeletedLoadBalancer", "Deleted load balancer");
         let action = Action::patch_status(service.as_ref(), &after);
@@ -67,8 +65,7 @@ fn give(view: &View, plan: &mut Plan) {
         if given == BATCH {
             return;
         }
-        let ensuring = Reason::normal(service, "EnsuringLoadBalancer", "Ensuring load balancer");
-        plan.reasons.push(ensuring);
+        plan.reasons.extend(remarks::ensuring(view, service));
         match register.choose(service) {
             Ok(address) => {
                 plan.stage(ensure(service, address).into_iter().collect());

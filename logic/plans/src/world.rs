@@ -298,6 +298,8 @@ impl World {
         self.heard.insert(resource.clone(), version);
         if let Some(changed) = self.fold(resource, &key, object) {
             self.woken.extend(crate::wake(&self.view, &changed));
+            let remarks = crate::remarks(&self.view, &changed).into_iter();
+            self.told.extend(remarks.map(|(_, reason)| format!("{}: {}", reason.reason, reason.message)));
         }
     }
 
