@@ -23,20 +23,9 @@ fn snapshot(services: u32) -> Snapshot {
         let name = ServiceName::new("default", &format!("svc{number}"));
         let address = IpAddr::from(Ipv4Addr::from(0x0a60_0000 + number));
         let service = Service {
-            name: name.clone(),
-            exposure: Exposure::ClusterIp,
-            ports: Vec::new(),
             cluster_ips: vec![address],
-            external_ips: Vec::new(),
-            load_balancer_ips: Vec::new(),
-            source_ranges: Vec::new(),
-            affinity: None,
-            internal_policy: Default::default(),
-            external_policy: Default::default(),
-            health_check_node_port: None,
-            publish_not_ready: false,
             generation: 1,
-            foreign_proxy: false,
+            ..Service::new(name.clone(), Exposure::ClusterIp)
         };
         snapshot.services.insert(name, Arc::new(service));
     }

@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use kelson_dns::{Config, DnsError, Server, Upstream, run};
-use kelson_model::{Endpoint, Exposure, Hints, Service, ServiceName, Snapshot};
+use kelson_model::{Endpoint, Exposure, Service, ServiceName, Snapshot};
 use kelson_process::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -21,20 +21,8 @@ const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn service(name: &str, exposure: Exposure, ip: Option<IpAddr>) -> Arc<Service> {
     Arc::new(Service {
-        name: ServiceName::new("shop", name),
-        exposure,
-        ports: Vec::new(),
         cluster_ips: ip.into_iter().collect(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new("shop", name), exposure)
     })
 }
 
@@ -47,18 +35,7 @@ fn snapshot(generation: u64, web: [u8; 4]) -> Arc<Snapshot> {
     ] {
         snapshot.services.insert(service.name.clone(), service);
     }
-    let endpoint = |last: u8| Endpoint {
-        address: [10, 244, 0, last].into(),
-        port: 80,
-        ready: true,
-        serving: true,
-        terminating: false,
-        hostname: None,
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
-    };
+    let endpoint = |last: u8| Endpoint::new([10, 244, 0, last].into(), 80);
     snapshot.endpoints.insert(ServiceName::new("shop", "many").port(""), (1..=200).map(endpoint).collect());
     Arc::new(snapshot)
 }

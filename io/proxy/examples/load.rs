@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kelson_model::{
-    Acknowledged, Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort,
-    Snapshot, TrafficPolicy,
+    Acknowledged, Cidr, Endpoint, Exposure, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
 };
 use kelson_proxy::{Config, Metrics, Nftables};
 use kelson_tables::Compiler;
@@ -144,8 +143,6 @@ fn node() -> NodeView {
 fn service(n: u32) -> Service {
     let address = IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 96, 1, 0)) + n));
     Service {
-        name: ServiceName::new("default", &format!("s{n}")),
-        exposure: Exposure::ClusterIp,
         ports: vec![ServicePort {
             name: "".into(),
             protocol: Protocol::Tcp,
@@ -154,32 +151,13 @@ fn service(n: u32) -> Service {
             app_protocol: None,
         }],
         cluster_ips: vec![address],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        affinity: None,
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        publish_not_ready: false,
         generation: 1,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new("default", &format!("s{n}")), Exposure::ClusterIp)
     }
 }
 
 fn endpoint(service: u32, n: u32) -> Endpoint {
     let address =
         Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 200, 0, 0)) + service * 3 + (n % 3) + (n / 3) * 100_000);
-    Endpoint {
-        address: IpAddr::V4(address),
-        port: 8080,
-        ready: true,
-        serving: true,
-        terminating: false,
-        hostname: None,
-        node: Some("elsewhere".into()),
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
-    }
+    Endpoint { node: Some("elsewhere".into()), ..Endpoint::new(IpAddr::V4(address), 8080) }
 }

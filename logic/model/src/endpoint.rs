@@ -56,3 +56,21 @@ pub struct Endpoint {
     /// The pod it stands for.
     pub pod: Option<PodRef>,
 }
+
+impl Endpoint {
+    /// A ready endpoint of no known node, zone or pod.
+    pub fn new(address: IpAddr, port: u16) -> Self {
+        Self {
+            address,
+            port,
+            ready: true,
+            serving: true,
+            terminating: false,
+            hostname: None,
+            node: None,
+            zone: None,
+            hints: Hints::default(),
+            pod: None,
+        }
+    }
+}

@@ -126,6 +126,26 @@ pub struct Service {
 }
 
 impl Service {
+    /// A Service of this name and kind with nothing else to it: no ports, no addresses, policies and affinity as by default.
+    pub fn new(name: ServiceName, exposure: Exposure) -> Self {
+        Self {
+            name,
+            exposure,
+            ports: Vec::new(),
+            cluster_ips: Vec::new(),
+            external_ips: Vec::new(),
+            load_balancer_ips: Vec::new(),
+            source_ranges: Vec::new(),
+            affinity: None,
+            internal_policy: TrafficPolicy::Cluster,
+            external_policy: TrafficPolicy::Cluster,
+            health_check_node_port: None,
+            publish_not_ready: false,
+            generation: 0,
+            foreign_proxy: false,
+        }
+    }
+
     /// Whether traffic from outside the cluster can reach it by design (spec A2.6).
     pub fn externally_reachable(&self) -> bool {
         !self.external_ips.is_empty()

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use kelson_model::{Endpoint, Exposure, Hints, Protocol, Service, ServiceName, ServicePort, Snapshot};
+use kelson_model::{Endpoint, Exposure, Protocol, Service, ServiceName, ServicePort, Snapshot};
 use serde::de::DeserializeOwned;
 
 use crate::{Compiler, Decision, RouteConfig, RouteTable, Target};
@@ -45,36 +45,18 @@ pub(crate) fn service(name: &str, exposure: Exposure, ports: &[&str]) -> Arc<Ser
         }
     };
     Arc::new(Service {
-        name: ServiceName::new(namespace, name),
-        exposure,
         ports: ports.iter().map(port).collect(),
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new(namespace, name), exposure)
     })
 }
 
 /// An endpoint in one of the states `ready`, `unready`, `draining` (serving while it ends) and `gone` (ending, not serving).
 pub(crate) fn endpoint(address: &str, port: u16, state: &str) -> Endpoint {
     Endpoint {
-        address: address.parse().unwrap(),
-        port,
         ready: state == "ready",
         serving: matches!(state, "ready" | "draining"),
         terminating: matches!(state, "draining" | "gone"),
-        hostname: None,
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
+        ..Endpoint::new(address.parse().unwrap(), port)
     }
 }
 

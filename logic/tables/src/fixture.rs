@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use kelson_model::{
-    Affinity, Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort,
-    Snapshot, TrafficPolicy,
+    Affinity, Cidr, Endpoint, Exposure, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
+    TrafficPolicy,
 };
 
 pub const HERE: &str = "here";
@@ -32,20 +32,10 @@ pub fn node() -> NodeView {
 /// A Service with one unnamed port 80/TCP.
 pub fn service(name: &str, cluster_ip: &str) -> Service {
     Service {
-        name: ServiceName::new("default", name),
-        exposure: Exposure::ClusterIp,
         ports: vec![port("", Protocol::Tcp, 80)],
         cluster_ips: vec![ip(cluster_ip)],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        affinity: None,
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        publish_not_ready: false,
         generation: 1,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new("default", name), Exposure::ClusterIp)
     }
 }
 
@@ -55,18 +45,7 @@ pub fn port(name: &str, protocol: Protocol, port: u16) -> ServicePort {
 
 /// A ready endpoint on this node, port 8080.
 pub fn endpoint(address: &str) -> Endpoint {
-    Endpoint {
-        address: ip(address),
-        port: 8080,
-        ready: true,
-        serving: true,
-        terminating: false,
-        hostname: None,
-        node: Some(HERE.into()),
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
-    }
+    Endpoint { node: Some(HERE.into()), ..Endpoint::new(ip(address), 8080) }
 }
 
 pub fn remote(address: &str) -> Endpoint {

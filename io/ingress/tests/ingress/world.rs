@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::networking::v1::Ingress;
 use kelson_ingress::{Config, Listeners, NameServers, Publisher, Server};
-use kelson_model::{Endpoint, Exposure, Hints, Protocol, Service, ServiceName, ServicePort, Snapshot};
+use kelson_model::{Endpoint, Exposure, Protocol, Service, ServiceName, ServicePort, Snapshot};
 use kelson_process::Shutdown;
 use kelson_routes::{Compiler, SecretName};
 use rustls::sign::CertifiedKey;
@@ -164,35 +164,9 @@ fn service(name: &str, exposure: Exposure) -> Service {
         node_port: None,
         app_protocol: None,
     };
-    Service {
-        name: ServiceName::new("shop", name),
-        exposure,
-        ports: vec![port],
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
-    }
+    Service { ports: vec![port], ..Service::new(ServiceName::new("shop", name), exposure) }
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {
-    Endpoint {
-        address: address.ip(),
-        port: address.port(),
-        ready: true,
-        serving: true,
-        terminating: false,
-        hostname: None,
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
-    }
+    Endpoint::new(address.ip(), address.port())
 }

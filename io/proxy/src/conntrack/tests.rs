@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use kelson_model::{
-    Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
-    TrafficPolicy,
+    Cidr, Endpoint, Exposure, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot, TrafficPolicy,
 };
 use kelson_tables::{Options, Tables, compile, diff};
 
@@ -28,32 +27,17 @@ fn tables(protocol: Protocol, backends: &[(&str, bool)]) -> Arc<Tables> {
     let port =
         ServicePort { name: "".into(), protocol, port: 53, node_port: Some(30_053), app_protocol: None };
     let service = Service {
-        name: name.clone(),
-        exposure: Exposure::ClusterIp,
         ports: vec![port],
         cluster_ips: vec!["10.96.0.10".parse().unwrap()],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        affinity: None,
         internal_policy: TrafficPolicy::Local,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        publish_not_ready: false,
         generation: 1,
-        foreign_proxy: false,
+        ..Service::new(name.clone(), Exposure::ClusterIp)
     };
     let endpoint = |(address, serving): &(&str, bool)| Endpoint {
-        address: address.parse().unwrap(),
-        port: 53,
         ready: *serving,
         serving: *serving,
-        terminating: false,
-        hostname: None,
         node: Some("elsewhere".into()),
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
+        ..Endpoint::new(address.parse().unwrap(), 53)
     };
     let mut snapshot = Snapshot { synced: true, ..Snapshot::default() };
     snapshot.services.insert(name.clone(), Arc::new(service));

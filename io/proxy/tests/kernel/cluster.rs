@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use kelson_model::{
-    Cidr, Endpoint, Exposure, Hints, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
-    TrafficPolicy,
+    Cidr, Endpoint, Exposure, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot, TrafficPolicy,
 };
 
 use crate::net::{NODE, pod_ip};
@@ -29,20 +28,10 @@ pub fn node() -> NodeView {
 /// A Service at `cluster_ip`:80, TCP and UDP, without anything else.
 pub fn service(name: &str, cluster_ip: &str) -> Service {
     Service {
-        name: ServiceName::new("default", name),
-        exposure: Exposure::ClusterIp,
         ports: vec![port("tcp", Protocol::Tcp), port("udp", Protocol::Udp)],
         cluster_ips: vec![ip(cluster_ip)],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        affinity: None,
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        publish_not_ready: false,
         generation: 1,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new("default", name), Exposure::ClusterIp)
     }
 }
 
@@ -57,18 +46,7 @@ pub fn endpoint(n: u8) -> Endpoint {
 
 /// A ready endpoint at `address`, on this node.
 pub fn endpoint_at(address: IpAddr) -> Endpoint {
-    Endpoint {
-        address,
-        port: PORT,
-        ready: true,
-        serving: true,
-        terminating: false,
-        hostname: None,
-        node: Some(HERE.into()),
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
-    }
+    Endpoint { node: Some(HERE.into()), ..Endpoint::new(address, PORT) }
 }
 
 /// The same endpoint on another node.

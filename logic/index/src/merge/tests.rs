@@ -1,6 +1,6 @@
 //! Slices joined: by port name, without duplicates, by protocol, and for names alone.
 
-use kelson_model::{Endpoint, EndpointPort, Exposure, Hints, Protocol, Service, ServiceName, ServicePort};
+use kelson_model::{Endpoint, EndpointPort, Exposure, Protocol, Service, ServiceName, ServicePort};
 
 use super::merge;
 use crate::slice::{Slice, SlicePort};
@@ -14,36 +14,13 @@ fn cart(exposure: Exposure, ports: &[(&str, Protocol)]) -> Service {
         app_protocol: None,
     };
     Service {
-        name: ServiceName::new("shop", "cart"),
-        exposure,
         ports: ports.iter().map(port).collect(),
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new("shop", "cart"), exposure)
     }
 }
 
 fn endpoint(last: u8, ready: bool) -> Endpoint {
-    Endpoint {
-        address: [10, 1, 0, last].into(),
-        port: 0,
-        ready,
-        serving: ready,
-        terminating: false,
-        hostname: None,
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
-    }
+    Endpoint { ready, serving: ready, ..Endpoint::new([10, 1, 0, last].into(), 0) }
 }
 
 fn slice(ports: &[(&str, Option<u16>)], endpoints: &[(u8, bool)]) -> Slice {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Revision, Snapshot, Ways};
-use crate::{Endpoint, Exposure, Hints, PodRef, Protocol, Service, ServiceName, ServicePort, TrafficPolicy};
+use crate::{Endpoint, Exposure, PodRef, Protocol, Service, ServiceName, ServicePort};
 
 fn revision(services: u64, endpoint_slices: u64) -> Revision {
     Revision { services, endpoint_slices }
@@ -19,8 +19,6 @@ fn a_revision_covers_what_is_older_in_both_parts() {
 
 fn service(name: ServiceName, exposure: Exposure) -> Service {
     Service {
-        name,
-        exposure,
         ports: vec![ServicePort {
             name: "".into(),
             protocol: Protocol::Tcp,
@@ -28,17 +26,8 @@ fn service(name: ServiceName, exposure: Exposure) -> Service {
             node_port: None,
             app_protocol: None,
         }],
-        cluster_ips: vec![],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        affinity: None,
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        publish_not_ready: false,
         generation: 1,
-        foreign_proxy: false,
+        ..Service::new(name, exposure)
     }
 }
 
@@ -47,18 +36,7 @@ fn pod(name: &str) -> PodRef {
 }
 
 fn endpoint(of: &str, ready: bool, terminating: bool) -> Endpoint {
-    Endpoint {
-        address: [10, 244, 0, 5].into(),
-        port: 80,
-        ready,
-        serving: true,
-        terminating,
-        hostname: None,
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: Some(pod(of)),
-    }
+    Endpoint { ready, terminating, pod: Some(pod(of)), ..Endpoint::new([10, 244, 0, 5].into(), 80) }
 }
 
 /// Which ways lead to pod `shop/p` when the Services are these, each with one endpoint that stands for it or another.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Edns as HickoryEdns, Message, MessageType, OpCode, Query as HickoryQuery};
 use hickory_proto::rr::{DNSClass, Name as HickoryName, Record, RecordType};
-use kelson_model::{Cidr, Endpoint, Exposure, Hints, Protocol, Service, ServiceName, ServicePort, Snapshot};
+use kelson_model::{Cidr, Endpoint, Exposure, Protocol, Service, ServiceName, ServicePort, Snapshot};
 
 use super::{Outcome, Transport};
 use crate::{Compiler, Known, Name, Zone, ZoneConfig};
@@ -18,35 +18,18 @@ fn service(name: &str, exposure: Exposure, ips: &[&str], ports: &[(&str, Protoco
         app_protocol: None,
     };
     Arc::new(Service {
-        name: ServiceName::new("shop", name),
-        exposure,
         ports: ports.iter().map(port).collect(),
         cluster_ips: ips.iter().map(|ip| ip.parse().unwrap()).collect(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
+        ..Service::new(ServiceName::new("shop", name), exposure)
     })
 }
 
 fn endpoint(address: &str, port: u16, ready: bool, hostname: Option<&str>) -> Endpoint {
     Endpoint {
-        address: address.parse().unwrap(),
-        port,
         ready,
         serving: ready,
-        terminating: false,
         hostname: hostname.map(Into::into),
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
+        ..Endpoint::new(address.parse().unwrap(), port)
     }
 }
 

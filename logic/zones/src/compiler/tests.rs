@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kelson_model::{Endpoint, Exposure, Hints, Protocol, Service, ServiceName, ServicePort, Snapshot};
+use kelson_model::{Endpoint, Exposure, Protocol, Service, ServiceName, ServicePort, Snapshot};
 
 use super::Compiler;
 use crate::ZoneConfig;
@@ -34,36 +34,15 @@ fn service(numbers: &mut Numbers, name: &ServiceName) -> Service {
         node_port: None,
         app_protocol: None,
     };
-    Service {
-        name: name.clone(),
-        exposure,
-        ports: vec![port],
-        cluster_ips,
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
-    }
+    Service { ports: vec![port], cluster_ips, ..Service::new(name.clone(), exposure) }
 }
 
 fn endpoints(numbers: &mut Numbers) -> Arc<[Endpoint]> {
     let endpoint = |last: u8, ready: bool, named: bool| Endpoint {
-        address: [10, 244, 0, last].into(),
-        port: 8080,
         ready,
         serving: ready,
-        terminating: false,
         hostname: named.then(|| "web-0".into()),
-        node: None,
-        zone: None,
-        hints: Hints::default(),
-        pod: None,
+        ..Endpoint::new([10, 244, 0, last].into(), 8080)
     };
     (0..numbers.octet(4)).map(|last| endpoint(last, numbers.below(3) > 0, numbers.below(4) == 0)).collect()
 }
