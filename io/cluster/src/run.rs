@@ -180,7 +180,7 @@ impl Runner {
             let Action::DeleteCollection { resource, namespace } = action else { continue };
             let within = self.view.graph.within(namespace);
             let going = within.filter(|vertex| vertex.resource.same_collection(resource));
-            expects.extend(going.map(|vertex| Expect::Leaving(vertex.uid.clone())));
+            expects.extend(going.map(|vertex| Expect::Leaving(vertex.uid.to_string())));
         }
         expects
     }

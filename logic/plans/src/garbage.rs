@@ -36,7 +36,7 @@ fn has(vertex: &Vertex, finalizer: &str) -> bool {
 }
 
 fn refers<'a>(dependent: &'a Vertex, owner: &Vertex) -> impl Iterator<Item = &'a OwnerReference> {
-    dependent.owners.iter().filter(move |reference| reference.uid == owner.uid)
+    dependent.owners.iter().filter(move |reference| *reference.uid == *owner.uid)
 }
 
 /// The object waits for the dependents that block it; when there are none it goes.
@@ -54,7 +54,7 @@ fn foreground(view: &View, vertex: &Vertex) -> Vec<Vec<Step>> {
 /// The dependents are let go first, then the object.
 fn orphan(view: &View, vertex: &Vertex) -> Vec<Vec<Step>> {
     let released = view.graph.dependents(&vertex.uid);
-    let released = released.map(|dependent| without_owners(dependent, &[vertex.uid.as_str()])).collect();
+    let released = released.map(|dependent| without_owners(dependent, &[&*vertex.uid])).collect();
     vec![released, vec![without_finalizer(vertex, ORPHAN)]]
 }
 
@@ -137,9 +137,9 @@ fn policy(vertex: &Vertex) -> Propagation {
 
 fn delete(vertex: &Vertex, propagation: Propagation, absent: Vec<Absent>) -> Step {
     Step::from(Action::Delete {
-        resource: vertex.resource.clone(),
-        key: vertex.key.clone(),
-        uid: vertex.uid.clone(),
+        resource: Resource::clone(&vertex.resource),
+        key: Key::clone(&vertex.key),
+        uid: vertex.uid.to_string(),
         resource_version: None,
         grace_seconds: None,
         propagation: Some(propagation),
@@ -161,10 +161,10 @@ fn without_owners(vertex: &Vertex, uids: &[&str]) -> Step {
 
 fn patch(vertex: &Vertex, patch: Value) -> Step {
     Step::from(Action::Patch {
-        resource: vertex.resource.clone(),
-        key: vertex.key.clone(),
-        uid: vertex.uid.clone(),
-        resource_version: Some(vertex.resource_version.clone()),
+        resource: Resource::clone(&vertex.resource),
+        key: Key::clone(&vertex.key),
+        uid: vertex.uid.to_string(),
+        resource_version: Some(vertex.resource_version.to_string()),
         subresource: None,
         patch,
     })
@@ -176,7 +176,7 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
     for uid in &changed.uids {
         let vertex = view.graph.get(uid);
         if vertex.is_none_or(|vertex| vertex.deleting) {
-            uids.extend(view.graph.dependents(uid).map(|dependent| dependent.uid.clone()));
+            uids.extend(view.graph.dependents(uid).map(|dependent| dependent.uid.to_string()));
         }
     }
     let owners = changed
