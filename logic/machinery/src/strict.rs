@@ -1,9 +1,10 @@
 //! Strict decoding: keys that appear twice, and fields no type knows.
 //!
-//! [`parse`] is the way every request body becomes JSON. Bounded: nesting by serde_json's limit of 128, errors by
-//! [`ERRORS_MAX`].
+//! [`parse`] is the way every request body becomes JSON, in time linear in its length: where a key stands is put into words
+//! only for an error. Bounded: nesting by serde_json's limit of 128, errors by [`ERRORS_MAX`] and [`ERROR_BYTES_MAX`].
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -13,14 +14,16 @@ use crate::text::quote;
 
 /// How many strict errors are reported at most.
 pub const ERRORS_MAX: usize = 100;
+/// How many bytes the keys before a reported one may have, all reports together: keys may be as long as the body.
+pub const ERROR_BYTES_MAX: usize = 64 << 10;
 
 /// Parses JSON; also says which keys appear twice (`duplicate field "spec.x"`). The last one wins.
 pub fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
-    let duplicates = RefCell::new(Vec::new());
+    let duplicates = RefCell::new(Errors::default());
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Node { path: String::new(), duplicates: &duplicates }.deserialize(&mut deserializer)?;
+    let value = Node { place: &Place::Root, duplicates: &duplicates }.deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok((value, duplicates.into_inner()))
+    Ok((value, duplicates.into_inner().texts))
 }
 
 /// `strict decoding error: unknown field "spec.foo", duplicate field "spec.x"`.
@@ -31,17 +34,17 @@ pub fn message(errors: &[String]) -> String {
 /// The fields of `input` that its typed round trip `known` lost: `unknown field "spec.foo"`. Nulls cannot be told from
 /// absent ones and are never reported.
 pub fn unknown_fields(input: &Value, known: &Value) -> Vec<String> {
-    let mut errors = Vec::new();
-    compare(input, known, "", &mut errors);
-    errors
+    let mut errors = Errors::default();
+    compare(input, known, &Place::Root, &mut errors);
+    errors.texts
 }
 
-fn compare(input: &Value, known: &Value, path: &str, errors: &mut Vec<String>) {
+fn compare(input: &Value, known: &Value, place: &Place<'_>, errors: &mut Errors) {
     match (input, known) {
-        (Value::Object(input), Value::Object(known)) => compare_maps(input, known, path, errors),
+        (Value::Object(input), Value::Object(known)) => compare_maps(input, known, place, errors),
         (Value::Array(input), Value::Array(known)) => {
             for (index, (input, known)) in input.iter().zip(known).enumerate() {
-                compare(input, known, &format!("{path}[{index}]"), errors);
+                compare(input, known, &Place::Index(place, index), errors);
             }
         }
         _ => {}
@@ -51,26 +54,70 @@ fn compare(input: &Value, known: &Value, path: &str, errors: &mut Vec<String>) {
 fn compare_maps(
     input: &Map<String, Value>,
     known: &Map<String, Value>,
-    path: &str,
-    errors: &mut Vec<String>,
+    place: &Place<'_>,
+    errors: &mut Errors,
 ) {
     for (key, value) in input {
+        let place = Place::Member(place, key);
         match known.get(key) {
-            Some(known) => compare(value, known, &member(path, key), errors),
-            None if value.is_null() || errors.len() >= ERRORS_MAX => {}
-            None => errors.push(format!("unknown field {}", quote(&member(path, key)))),
+            Some(known) => compare(value, known, &place, errors),
+            None if value.is_null() => {}
+            None => errors.note("unknown field", &place),
         }
     }
 }
 
-fn member(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+/// Where in a document something stands.
+enum Place<'a> {
+    Root,
+    Member(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// How many bytes its keys have.
+    fn length(&self) -> usize {
+        match self {
+            Self::Root => 0,
+            Self::Member(parent, key) => parent.length() + key.len(),
+            Self::Index(parent, _) => parent.length(),
+        }
+    }
+}
+
+/// `spec.containers[0].name`.
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Member(Self::Root, key) => f.write_str(key),
+            Self::Member(parent, key) => write!(f, "{parent}.{key}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// What is reported, within its bounds.
+#[derive(Default)]
+struct Errors {
+    texts: Vec<String>,
+    bytes: usize,
+}
+
+impl Errors {
+    fn note(&mut self, what: &str, place: &Place<'_>) {
+        if self.texts.len() >= ERRORS_MAX || self.bytes + place.length() > ERROR_BYTES_MAX {
+            return;
+        }
+        self.bytes += place.length();
+        self.texts.push(format!("{what} {}", quote(&place.to_string())));
+    }
 }
 
 /// Builds a value and notes keys seen before.
 struct Node<'a> {
-    path: String,
-    duplicates: &'a RefCell<Vec<String>>,
+    place: &'a Place<'a>,
+    duplicates: &'a RefCell<Errors>,
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -118,36 +165,29 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        let element = |index| Node { path: format!("{}[{index}]", self.path), duplicates: self.duplicates };
-        while let Some(value) = elements.next_element_seed(element(list.len()))? {
-            list.push(value);
+        loop {
+            let place = Place::Index(self.place, list.len());
+            let element = Node { place: &place, duplicates: self.duplicates };
+            match elements.next_element_seed(element)? {
+                Some(value) => list.push(value),
+                None => return Ok(Value::Array(list)),
+            }
         }
-        Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let (mut map, mut repeated) = (Map::new(), BTreeSet::new());
         while let Some(key) = entries.next_key::<String>()? {
-            let path = member(&self.path, &key);
-            if map.contains_key(&key) {
-                self.note(&path);
+            let place = Place::Member(self.place, &key);
+            if map.contains_key(&key) && !repeated.contains(&key) {
+                self.duplicates.borrow_mut().note("duplicate field", &place);
+                repeated.insert(key.clone());
             }
-            let value = entries
-                .next_value_seed(Node { path, duplicates: self.duplicates })
-                .map_err(A::Error::custom)?;
+            let node = Node { place: &place, duplicates: self.duplicates };
+            let value = entries.next_value_seed(node).map_err(A::Error::custom)?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))
-    }
-}
-
-impl Node<'_> {
-    fn note(&self, path: &str) {
-        let message = format!("duplicate field {}", quote(path));
-        let mut duplicates = self.duplicates.borrow_mut();
-        if duplicates.len() < ERRORS_MAX && !duplicates.contains(&message) {
-            duplicates.push(message);
-        }
     }
 }
 
@@ -193,6 +233,18 @@ mod tests {
             assert!(parse(text.as_bytes()).is_err(), "{}", &text[..text.len().min(20)]);
         }
         assert!(parse(b"\"\xff\"").is_err());
+    }
+
+    /// A key as long as the body, before very many values: no text is made of it for each.
+    #[test]
+    fn long_keys_cost_no_more_than_short_ones() {
+        let key = "k".repeat(1 << 20);
+        let many = format!("{{\"{key}\":[{}{{\"a\":1,\"a\":2}}]}}", "0,".repeat(1 << 20));
+        let (value, errors) = parse(many.as_bytes()).unwrap();
+        assert_eq!(value[&key].as_array().map(Vec::len), Some((1 << 20) + 1));
+        assert_eq!(errors, [""; 0], "its place takes more bytes than all reports may");
+        let known = json!({});
+        assert_eq!(unknown_fields(&value, &known), [""; 0]);
     }
 
     #[test]
