@@ -102,7 +102,7 @@ impl Reader<'_> {
     }
 
     fn ports(&mut self, spec: &api::ServiceSpec) -> Vec<ServicePort> {
-        spec.ports.iter().flatten().filter_map(|port| self.port(port)).collect()
+        fitted(spec.ports.iter().flatten().filter_map(|port| self.port(port)).collect())
     }
 
     fn port(&mut self, port: &api::ServicePort) -> Option<ServicePort> {
@@ -134,8 +134,14 @@ impl Reader<'_> {
                 None => self.warn(field, &format!("{text:?} cannot be parsed and is left out")),
             }
         }
-        values
+        fitted(values)
     }
+}
+
+/// Without room for more: these lists stay as they are, by the ten thousand.
+fn fitted<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
 }
 
 fn affinity(spec: &api::ServiceSpec) -> Option<Affinity> {

@@ -33,9 +33,9 @@ pub struct Slice {
     /// The Service it belongs to.
     pub service: ServiceName,
     /// Its ports; none for headless Services without ports.
-    pub ports: Vec<SlicePort>,
+    pub ports: Box<[SlicePort]>,
     /// Its endpoints.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Box<[Endpoint]>,
     /// Labelled as another proxy's or as a headless Service's: no proxy of a ClusterIP uses it (spec C1.2).
     pub not_for_proxies: bool,
 }

@@ -32,7 +32,7 @@ pub enum Watched<'a, K> {
 }
 
 /// Namespace and name of an object.
-type ObjectKey = (String, String);
+type ObjectKey = (Arc<str>, Arc<str>);
 
 /// The kinds that must be listed before a snapshot counts as synced.
 #[derive(Debug, Default)]
@@ -48,7 +48,8 @@ pub struct Tracker {
     snapshot: Snapshot,
     published: Arc<Snapshot>,
     slices: BTreeMap<ObjectKey, Slice>,
-    slices_of: BTreeMap<ServiceName, BTreeSet<ObjectKey>>,
+    /// Each Service's slices, by name. One flat set: a set a Service would be many times the one name in it.
+    slices_of: BTreeSet<(ServiceName, Arc<str>)>,
     stale: BTreeSet<ServiceName>,
     listed: Listed,
     warnings: Vec<String>,
@@ -173,27 +174,23 @@ impl Tracker {
         self.remove_slice(&key);
         if let Some(parsed) = parsed {
             self.stale.insert(parsed.service.clone());
-            self.slices_of.entry(parsed.service.clone()).or_default().insert(key.clone());
+            self.slices_of.insert((parsed.service.clone(), key.1.clone()));
             self.slices.insert(key, parsed);
         }
     }
 
     fn remove_slice(&mut self, key: &ObjectKey) {
         let Some(slice) = self.slices.remove(key) else { return };
-        if let Some(keys) = self.slices_of.get_mut(&slice.service) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.slices_of.remove(&slice.service);
-            }
-        }
+        self.slices_of.remove(&(slice.service.clone(), key.1.clone()));
         self.stale.insert(slice.service);
     }
 
     /// Joins the slices of one Service anew and writes only the ports whose endpoints changed.
     fn merge_endpoints(&mut self, name: &ServiceName) {
         let service = self.snapshot.services.get(name).map(AsRef::as_ref);
-        let keys = self.slices_of.get(name).into_iter().flatten();
-        let merged = merge(service, keys.filter_map(|key| self.slices.get(key)));
+        let own = self.slices_of.range((name.clone(), Arc::from(""))..).take_while(|(of, _)| of == name);
+        let keys = own.map(|(of, slice)| (of.namespace.clone(), slice.clone()));
+        let merged = merge(service, keys.filter_map(|key| self.slices.get(&key)));
         let endpoints = &mut self.snapshot.endpoints;
         let before: Vec<ServicePortName> = ports_of(endpoints, name).collect();
         for port in before.iter().filter(|port| !merged.contains_key(&port.port)) {
@@ -227,7 +224,7 @@ fn missing<'a, T: Ord + Clone + 'a>(
 }
 
 fn key(metadata: &ObjectMeta) -> Option<ObjectKey> {
-    Some((metadata.namespace.clone()?, metadata.name.clone()?))
+    Some((metadata.namespace.as_deref()?.into(), metadata.name.as_deref()?.into()))
 }
 
 #[cfg(test)]

@@ -33,8 +33,9 @@ pub struct Compiler {
     hosted: Part,
     /// The Services whose part has warnings.
     faulty: OrdSet<ServiceName>,
-    /// Who carries each ClusterIP; the first by name is served.
-    owners: OrdMap<IpAddr, OrdSet<ServiceName>>,
+    /// Who carries each ClusterIP; the first by name is served. One flat set: a set an address would be many times the
+    /// one name in it.
+    owners: BTreeSet<(IpAddr, ServiceName)>,
     frontends: Claims<FrontendKey>,
     node_ports: Claims<NodePortKey>,
     pools: OrdMap<PoolKey, Arc<Pool>>,
@@ -53,7 +54,7 @@ impl Compiler {
             parts: OrdMap::new(),
             hosted: Part::default(),
             faulty: OrdSet::new(),
-            owners: OrdMap::new(),
+            owners: BTreeSet::new(),
             frontends: Claims::default(),
             node_ports: Claims::default(),
             pools: OrdMap::new(),
@@ -138,22 +139,23 @@ impl Compiler {
     }
 
     fn own(&mut self, address: IpAddr, service: &ServiceName, changed: &mut BTreeSet<ServiceName>) {
-        let owners = self.owners.entry(address).or_default();
-        changed.extend(owners.iter().cloned());
-        owners.insert(service.clone());
+        changed.extend(self.owners_of(address).cloned());
+        self.owners.insert((address, service.clone()));
         self.cluster_ips.insert(address);
     }
 
     fn disown(&mut self, address: IpAddr, service: &ServiceName, changed: &mut BTreeSet<ServiceName>) {
-        let mut owners = self.owners.get(&address).cloned().unwrap_or_default();
-        owners.remove(service);
-        changed.extend(owners.iter().cloned());
-        if owners.is_empty() {
-            self.owners.remove(&address);
+        self.owners.remove(&(address, service.clone()));
+        changed.extend(self.owners_of(address).cloned());
+        if self.owners_of(address).next().is_none() {
             self.cluster_ips.remove(&address);
-        } else {
-            self.owners.insert(address, owners);
         }
+    }
+
+    /// Who carries an address, by name.
+    fn owners_of(&self, address: IpAddr) -> impl Iterator<Item = &ServiceName> {
+        let from_first = self.owners.range((address, ServiceName::new("", ""))..);
+        from_first.take_while(move |(of, _)| *of == address).map(|(_, service)| service)
     }
 
     fn rebuild(&mut self, name: &ServiceName, node: &NodeView) {
@@ -217,8 +219,7 @@ impl Compiler {
     fn part(&self, name: &ServiceName, node: &NodeView) -> Option<Arc<Part>> {
         let service = self.snapshot.services.get(name).filter(|s| is_served(s))?;
         for address in &service.cluster_ips {
-            let owner = self.owners.get(address).and_then(|owners| owners.get_min());
-            if let Some(owner) = owner.filter(|owner| *owner != name) {
+            if let Some(owner) = self.owners_of(*address).next().filter(|owner| *owner != name) {
                 let (service, owner) = (name.clone(), owner.clone());
                 let lost = Warning::DuplicateClusterIp { service, address: *address, owner };
                 return Some(Arc::new(Part { warnings: vec![lost], ..Part::default() }));

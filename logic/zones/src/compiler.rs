@@ -42,9 +42,12 @@ impl std::error::Error for BadDomain {}
 /// What one Service put into the zone.
 #[derive(Clone, Debug, Default)]
 struct Owned {
-    names: Vec<Name>,
-    addresses: BTreeSet<IpAddr>,
+    names: Box<[Name]>,
+    addresses: Box<[IpAddr]>,
 }
+
+/// What an address is called, and by whose word. One flat set: a set a name would be many times what it holds.
+type Pointer = (IpAddr, ServiceName, Name);
 
 /// Compiles snapshots into zones.
 #[derive(Clone, Debug)]
@@ -57,7 +60,7 @@ pub struct Compiler {
     last: Snapshot,
     names: Names,
     owned: BTreeMap<ServiceName, Owned>,
-    pointers: BTreeMap<IpAddr, BTreeMap<ServiceName, BTreeSet<Name>>>,
+    pointers: BTreeSet<Pointer>,
 }
 
 impl Compiler {
@@ -77,7 +80,7 @@ impl Compiler {
             mailbox,
             last: Snapshot::default(),
             owned: BTreeMap::new(),
-            pointers: BTreeMap::new(),
+            pointers: BTreeSet::new(),
             config,
         };
         compiler.insert_fixed(&apex, below_version(&apex));
@@ -178,7 +181,7 @@ impl Compiler {
             self.names.insert(name, Arc::new(node));
         }
         for (address, names) in compiled.pointers {
-            self.pointers.entry(address).or_default().insert(name.clone(), names);
+            self.pointers.extend(names.into_iter().map(|called| (address, name.clone(), called)));
         }
         if !owned.names.is_empty() {
             self.owned.insert(name.clone(), owned);
@@ -186,23 +189,25 @@ impl Compiler {
     }
 
     fn drop_pointers(&mut self, address: IpAddr, name: &ServiceName) {
-        if let Some(by_service) = self.pointers.get_mut(&address) {
-            by_service.remove(name);
-            if by_service.is_empty() {
-                self.pointers.remove(&address);
-            }
+        let first = (address, name.clone(), Name::least());
+        let of_service = |(of, by, _): &&Pointer| *of == address && by == name;
+        let gone: Vec<Pointer> = self.pointers.range(first..).take_while(of_service).cloned().collect();
+        for pointer in gone {
+            self.pointers.remove(&pointer);
         }
     }
 
     /// Writes the reverse name of `address` from what Services say about it (spec D1.4, D1.8).
     fn update_pointer(&mut self, address: IpAddr) {
         let reverse = Name::reverse(address);
-        let Some(by_service) = self.pointers.get(&address) else {
+        let first = (address, ServiceName::new("", ""), Name::least());
+        let of_address = self.pointers.range(first..).take_while(|(of, _, _)| *of == address);
+        let names = of_address.map(|(_, _, name)| name.wire().to_vec());
+        let set = RecordSet::new(rtype::PTR, self.config.ttl_seconds, names);
+        if set.count == 0 {
             self.names.remove(reverse.wire());
             return;
-        };
-        let names = by_service.values().flatten().map(|name| name.wire().to_vec());
-        let set = RecordSet::new(rtype::PTR, self.config.ttl_seconds, names);
+        }
         self.names.insert(reverse, Arc::new(Node::new([set])));
     }
 }

@@ -60,6 +60,11 @@ impl Name {
         Self::parse(&text).expect("a reverse name fits")
     }
 
+    /// What comes before every name in their order; no name itself.
+    pub(crate) fn least() -> Self {
+        Self(Arc::default())
+    }
+
     /// The wire form.
     pub fn wire(&self) -> &[u8] {
         &self.0

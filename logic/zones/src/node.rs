@@ -6,13 +6,13 @@ use crate::records::RecordSet;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     /// Each record, complete.
-    pub records: Vec<Box<[u8]>>,
+    pub records: Box<[Box<[u8]>]>,
 }
 
 /// A name that exists. Without sets it only says that the name exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Node {
-    sets: Vec<RecordSet>,
+    sets: Box<[RecordSet]>,
     /// Address records of SRV targets.
     pub extra: Extra,
 }

@@ -13,28 +13,28 @@ pub(crate) struct RecordSet {
     pub rtype: u16,
     /// How many there are.
     pub count: u16,
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
 }
 
 impl RecordSet {
     /// A set of records of type `rtype` with these contents, without duplicates, at most 65,535 of them.
     pub fn new(rtype: u16, ttl: u32, contents: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let mut set = Self { rtype, ..Self::default() };
+        let (mut set, mut bytes) = (Self { rtype, ..Self::default() }, Vec::new());
         let mut seen = std::collections::BTreeSet::new();
         for content in contents {
             let Ok(length) = u16::try_from(content.len()) else { continue };
             if set.count == u16::MAX || seen.contains(&content) {
                 continue;
             }
-            set.bytes.extend(rtype.to_be_bytes());
-            set.bytes.extend(CLASS_IN.to_be_bytes());
-            set.bytes.extend(ttl.to_be_bytes());
-            set.bytes.extend(length.to_be_bytes());
-            set.bytes.extend(&content);
+            bytes.extend(rtype.to_be_bytes());
+            bytes.extend(CLASS_IN.to_be_bytes());
+            bytes.extend(ttl.to_be_bytes());
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(&content);
             set.count += 1;
             seen.insert(content);
         }
-        set.bytes.shrink_to_fit();
+        set.bytes = bytes.into();
         set
     }
 

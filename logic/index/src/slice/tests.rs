@@ -72,7 +72,7 @@ fn where_and_what_an_endpoint_is() {
         "addresses": ["10.1.0.2"], "hostname": "web-0", "nodeName": "n1", "zone": "z1",
         "hints": {"forZones": [{"name": "z1"}], "forNodes": [{"name": "n1"}]},
         "targetRef": {"kind": "Pod", "namespace": "shop", "name": "cart-x"}}]);
-    let endpoint = parsed("IPv4", json!([]), endpoints).0.unwrap().endpoints.remove(0);
+    let endpoint = parsed("IPv4", json!([]), endpoints).0.unwrap().endpoints[0].clone();
     assert_eq!(endpoint.hostname.as_deref(), Some("web-0"));
     assert_eq!((endpoint.node.as_deref(), endpoint.zone.as_deref()), (Some("n1"), Some("z1")));
     assert_eq!((endpoint.hints.zones[0].as_ref(), endpoint.hints.nodes[0].as_ref()), ("z1", "n1"));
