@@ -9,6 +9,7 @@ mod discovery;
 pub mod events;
 mod executor;
 mod host_ports;
+mod lean;
 mod programmed;
 mod reflect;
 mod run;

@@ -3,8 +3,8 @@
 //! First on every way from the API to a decision. A list (in pages) gives a `Reset`, a watch with bookmarks
 //! the `Applied` and `Deleted` after it; a version that is too old is listed anew. Invariant: whoever folds
 //! the changes in order holds what the API held at some moment, and each moment is later than the last.
-//! An object that cannot be decoded is logged and left out; it never stops the stream. It never asks faster
-//! than its back-off allows, keeps no copy of the objects, and writes nothing.
+//! An object that cannot be decoded is logged and left out; it never stops the stream. Objects come without their
+//! managed fields. It never asks faster than its back-off allows, keeps no copy of the objects, and writes nothing.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
+use crate::lean::Lean;
 
 /// Objects asked for in one page of a list.
 const PAGE: u32 = 500;
@@ -89,7 +90,7 @@ pub fn reflect_versions<K: Reflected>(
     })
 }
 
-type Events<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<K>>> + Send>>;
+type Events<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lean<K>>>> + Send>>;
 
 /// Where the reflector stands between two changes.
 enum State<K> {
@@ -169,7 +170,7 @@ impl<K: Reflected> Reflector<K> {
         let mut items = Vec::new();
         loop {
             let page = self.list_page(&params).await?;
-            items.extend(page.items.unwrap_or_default().into_iter().map(Arc::new));
+            items.extend(page.items.unwrap_or_default().into_iter().map(|Lean(object)| Arc::new(object)));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
                 None => return Ok((page.metadata.resource_version.unwrap_or_default(), items)),
@@ -177,12 +178,12 @@ impl<K: Reflected> Reflector<K> {
         }
     }
 
-    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<K>> {
+    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<Lean<K>>> {
         let request = Request::new(self.api.resource_url());
         let request = if K::metadata_api() { request.list_metadata(params) } else { request.list(params) };
         let request = request.map_err(kube::Error::BuildRequest)?;
         let text = self.api.clone().into_client().request_text(request).await?;
-        match serde_json::from_str::<Page<K>>(&text) {
+        match serde_json::from_str(&text) {
             Ok(page) => Ok(page),
             Err(_) => decode_singly(&text, self.api.resource_url()),
         }
@@ -195,13 +196,21 @@ impl<K: Reflected> Reflector<K> {
             timeout: Some(WATCH_SECONDS),
             ..WatchParams::default()
         };
-        match self.api.watch(&params, &version).await {
-            Ok(events) => {
-                let events = Box::pin(events);
-                State::Watching(Watching { version, events, opened: Instant::now(), heard: false })
-            }
+        match self.events(&params, &version).await {
+            Ok(events) => State::Watching(Watching { version, events, opened: Instant::now(), heard: false }),
             Err(error) => self.after_error(error, version).await,
         }
+    }
+
+    async fn events(&mut self, params: &WatchParams, version: &str) -> kube::Result<Events<K>> {
+        let request = Request::new(self.api.resource_url());
+        let request = match K::metadata_api() {
+            true => request.watch_metadata(params, version),
+            false => request.watch(params, version),
+        };
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let events = self.api.clone().into_client().request_events::<Lean<K>>(request).await?;
+        Ok(Box::pin(events))
     }
 
     /// Waits for the next event of an open watch and says where that leaves the reflector.
@@ -217,8 +226,10 @@ impl<K: Reflected> Reflector<K> {
             Ok(None) | Err(_) => return (self.after_end(watching).await, None),
         };
         let change = match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => Change::Applied(Arc::new(object)),
-            WatchEvent::Deleted(object) => Change::Deleted(Arc::new(object)),
+            WatchEvent::Added(Lean(object)) | WatchEvent::Modified(Lean(object)) => {
+                Change::Applied(Arc::new(object))
+            }
+            WatchEvent::Deleted(Lean(object)) => Change::Deleted(Arc::new(object)),
             WatchEvent::Bookmark(bookmark) => {
                 self.heard(&mut watching, Some(bookmark.metadata.resource_version));
                 return (State::Watching(watching), None);
@@ -297,7 +308,7 @@ fn is_undecodable(error: &kube::Error) -> bool {
 }
 
 /// The way for a page in which at least one object is not what its kind says: the others still count.
-fn decode_singly<K: Reflected>(text: &str, url: &str) -> kube::Result<Page<K>> {
+fn decode_singly<K: DeserializeOwned>(text: &str, url: &str) -> kube::Result<Page<K>> {
     let page: Page<serde_json::Value> = serde_json::from_str(text).map_err(kube::Error::SerdeError)?;
     let items = page.items.unwrap_or_default().into_iter().filter_map(|item| {
         let name = item.pointer("/metadata/name").cloned();
