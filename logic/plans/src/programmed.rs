@@ -119,7 +119,7 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
         "endpointslices" => ledger::services_of(changed),
         "nodes" if ledger::turned(changed) => view.programmed.waiting().chain([Key::default()]).collect(),
         "leases" if changed.key.namespace == NAMESPACE && changed.key.name.starts_with(FLOOR) => {
-            view.programmed.reached(view).chain([Key::default()]).collect()
+            view.programmed.reached().chain([Key::default()]).collect()
         }
         "pods" if is_leaving(&changed.new) && !is_leaving(&changed.old) => vec![Key::default()],
         _ => Vec::new(),

@@ -1,9 +1,11 @@
 //! What is remembered between two looks: what every Ready node has applied, and who waits for it since when.
 //!
 //! Kept by the view, change by change, so that a Lease that moves on costs as much as Services wait, not as many as
-//! there are. Invariant: a Service that waits for nothing is not in it.
+//! there are, and little for each. Invariants: a Service that waits for nothing is not in it; what each waits for is
+//! taken anew with every change that it depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Service};
@@ -23,6 +25,8 @@ struct Pending {
     since: Timestamp,
     /// Its resource version when it last changed by another's hand.
     version: u64,
+    /// What it waits for, as of its last change or its slices'; see [`needed`].
+    needed: Option<Revision>,
 }
 
 /// Who waits for which revision.
@@ -50,10 +54,8 @@ impl Ledger {
     }
 
     /// The waiting Services that every node has caught up with.
-    pub(super) fn reached<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Key> + 'a {
-        let caught_up =
-            |(key, pending): &(&Key, &Pending)| self.is_reached(&view.kinds, key, pending.version);
-        self.pending.iter().filter(caught_up).map(|(key, _)| key.clone())
+    pub(super) fn reached(&self) -> impl Iterator<Item = Key> {
+        self.pending.iter().filter(|(_, pending)| self.is_reached(pending)).map(|(key, _)| key.clone())
     }
 
     /// Every waiting Service.
@@ -87,33 +89,35 @@ impl Ledger {
     }
 
     fn look(&mut self, kinds: &Kinds, key: &Key, now: Timestamp) {
-        let known = self.pending.get(key).copied();
-        let pending = known.unwrap_or_else(|| Pending { since: now, version: service_version(kinds, key) });
-        match self.is_settled(kinds, key, pending.version) {
-            true => drop(self.pending.remove(key)),
-            false => drop(self.pending.insert(key.clone(), pending)),
+        let (since, version) = match self.pending.get(key) {
+            Some(known) => (known.since, known.version),
+            None => (now, service_version(kinds, key)),
+        };
+        let service = kinds.services.get(key);
+        let pending = Pending { since, version, needed: service.and_then(|it| needed(kinds, it, version)) };
+        if self.is_settled(service, &pending) {
+            self.pending.remove(key);
+        } else if let Some(known) = self.pending.get_mut(key) {
+            *known = pending;
+        } else {
+            self.pending.insert(key.clone(), pending);
         }
     }
 
     /// Whether there is nothing to say of the Service: it says it all, is nobody's, or nobody can say.
-    fn is_settled(&self, kinds: &Kinds, key: &Key, version: u64) -> bool {
-        let Some(service) = kinds.services.get(key).filter(|service| is_ours(service)) else { return true };
-        self.floor.is_none() || (condition::is_true(service) && self.is_reached(kinds, key, version))
+    fn is_settled(&self, service: Option<&Arc<Service>>, pending: &Pending) -> bool {
+        let Some(service) = service.filter(|service| is_ours(service)) else { return true };
+        self.floor.is_none() || (condition::is_true(service) && self.is_reached(pending))
     }
 
-    fn is_reached(&self, kinds: &Kinds, key: &Key, version: u64) -> bool {
-        let needed = kinds.services.get(key).and_then(|service| needed(kinds, service, version));
-        self.floor.zip(needed).is_some_and(|(floor, needed)| floor.covers(needed))
+    fn is_reached(&self, pending: &Pending) -> bool {
+        self.floor.zip(pending.needed).is_some_and(|(floor, needed)| floor.covers(needed))
     }
 
     /// What the Service waits for, in words: nodes by name, or its endpoints.
     pub(super) fn behind<'a>(&self, view: &'a View, key: &Key) -> Vec<&'a str> {
-        let Some((service, pending)) = view.services.get(key).zip(self.pending.get(key)) else {
-            return Vec::new();
-        };
-        let Some(needed) = needed(&view.kinds, service, pending.version) else {
-            return vec!["its EndpointSlices"];
-        };
+        let Some(pending) = self.pending.get(key) else { return Vec::new() };
+        let Some(needed) = pending.needed else { return vec!["its EndpointSlices"] };
         let ready = view.nodes.iter().filter(|(_, node)| is_ready(node));
         let late = ready.filter(|(key, _)| !applied(&view.kinds, key).covers(needed));
         late.map(|(key, _)| key.name.as_str()).collect()
@@ -127,9 +131,10 @@ impl Ledger {
             (None, Some(_)) => true,
             _ => false,
         };
-        let looked_at: Vec<Key> = match fell {
-            true => kinds.services.iter().map(|(key, _)| key.clone()).collect(),
-            false => self.pending.keys().cloned().collect(),
+        let looked_at: Vec<Key> = match (fell, self.floor) {
+            (true, _) => kinds.services.iter().map(|(key, _)| key.clone()).collect(),
+            (false, Some(_)) => self.reached().collect(),
+            (false, None) => self.pending.keys().cloned().collect(),
         };
         looked_at.iter().for_each(|key| self.look(kinds, key, now));
     }
