@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
 use crate::activity::Busy;
-use crate::upstream::Lease;
+use crate::lease::Lease;
+use crate::patience::Patience;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,7 @@ pub(crate) enum BodyError {
 pub(crate) struct Progress {
     frames: AtomicU64,
     failed: AtomicBool,
+    done: AtomicBool,
 }
 
 impl Progress {
@@ -39,30 +41,10 @@ impl Progress {
     pub(crate) fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
-}
 
-/// A body with a bound on how long it may stand still.
-struct Paced {
-    body: Incoming,
-    limit: Duration,
-    /// Runs while a piece is awaited.
-    patience: Option<Pin<Box<Sleep>>>,
-}
-
-impl Paced {
-    fn new(body: Incoming, limit: Duration) -> Self {
-        Self { body, limit, patience: None }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            self.patience = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
-        }
-        let limit = self.limit;
-        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        ready!(patience.as_mut().poll(cx));
-        Poll::Ready(Some(Err(BodyError::Stalled)))
+    /// Whether nothing more of it is wanted, or comes.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
     }
 }
 
@@ -76,20 +58,48 @@ pub(crate) enum Upload {
 
 /// What a client sends.
 pub(crate) struct FromClient {
-    body: Paced,
+    body: Incoming,
+    limit: Duration,
+    /// Runs while a piece is awaited.
+    patience: Option<Patience>,
+    is_awaited: bool,
     progress: Arc<Progress>,
 }
 
 impl Upload {
-    /// The body of a client's request.
-    pub(crate) fn new(body: Incoming, limit: Duration, progress: &Arc<Progress>) -> Self {
-        match body.is_end_stream() {
-            true => Self::Empty,
-            false => {
-                let progress = progress.clone();
-                Self::Client(Box::new(FromClient { body: Paced::new(body, limit), progress }))
-            }
+    /// The body of a client's request, and how far it will have come; `None` when it has no body.
+    pub(crate) fn new(body: Incoming, limit: Duration) -> (Self, Option<Arc<Progress>>) {
+        if body.is_end_stream() {
+            return (Self::Empty, None);
         }
+        let progress = Arc::new(Progress::default());
+        let told = Some(progress.clone());
+        (
+            Self::Client(Box::new(FromClient { body, limit, patience: None, is_awaited: false, progress })),
+            told,
+        )
+    }
+}
+
+impl FromClient {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.is_awaited = false;
+            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
+        }
+        let limit = self.limit;
+        let patience = self.patience.get_or_insert_with(|| Patience::new(Instant::now(), limit));
+        if !std::mem::replace(&mut self.is_awaited, true) {
+            patience.restart(Instant::now(), limit);
+        }
+        ready!(patience.poll(cx));
+        Poll::Ready(Some(Err(BodyError::Stalled)))
+    }
+}
+
+impl Drop for FromClient {
+    fn drop(&mut self) {
+        self.progress.done.store(true, Ordering::Relaxed);
     }
 }
 
@@ -102,7 +112,7 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self::Client(client) = self.get_mut() else { return Poll::Ready(None) };
-        let frame = ready!(client.body.poll(cx));
+        let frame = ready!(client.poll(cx));
         client.progress.frames.fetch_add(1, Ordering::Relaxed);
         client.progress.failed.store(matches!(frame, Some(Err(_))), Ordering::Relaxed);
         Poll::Ready(frame)
@@ -111,14 +121,14 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Client(client) => client.body.body.is_end_stream(),
+            Self::Client(client) => client.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Client(client) => client.body.body.size_hint(),
+            Self::Client(client) => client.body.size_hint(),
         }
     }
 }
@@ -132,8 +142,64 @@ pub(crate) struct Reply {
 enum Source {
     /// Our own words, until they are sent.
     Text(Option<Bytes>),
-    /// What a backend sends, and the connection it comes by until all has come.
-    Backend(Box<(Paced, Option<Lease>)>),
+    /// What a backend sends.
+    Backend(FromBackend),
+}
+
+/// What a backend sends, and the connection it comes by until all has come.
+struct FromBackend {
+    body: Incoming,
+    lease: Option<Lease>,
+    limit: Duration,
+    is_awaited: bool,
+    /// Why it ended before its end.
+    broken: Option<BodyError>,
+}
+
+impl FromBackend {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let Some(lease) = &mut self.lease else {
+            return Pin::new(&mut self.body).poll_frame(cx).map_err(BodyError::Broken);
+        };
+        if let Poll::Ready(frame) = lease.poll_body(&mut self.body, cx) {
+            self.is_awaited = false;
+            match frame {
+                Some(Ok(frame)) => {
+                    self.release_at_end();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Some(Err(error)) => return self.break_off(error, cx),
+                None => self.lease.take().into_iter().for_each(Lease::finish),
+            }
+            return Poll::Ready(None);
+        }
+        let now = Instant::now();
+        let patience = lease.patience(now, self.limit);
+        if !std::mem::replace(&mut self.is_awaited, true) {
+            patience.restart(now, self.limit);
+        }
+        ready!(patience.poll(cx));
+        self.lease = None;
+        Poll::Ready(Some(Err(BodyError::Stalled)))
+    }
+
+    /// An error ends the client's connection at once, so it is told a turn later than what came before it, which is sent
+    /// meanwhile.
+    fn break_off<T>(&mut self, error: hyper::Error, cx: &Context<'_>) -> Poll<T> {
+        self.lease = None;
+        self.broken = Some(BodyError::Broken(error));
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn release_at_end(&mut self) {
+        if self.body.is_end_stream() {
+            self.lease.take().into_iter().for_each(Lease::finish);
+        }
+    }
 }
 
 impl Reply {
@@ -145,24 +211,15 @@ impl Reply {
 
     /// What a backend sends.
     pub(crate) fn backend(body: Incoming, limit: Duration, lease: Lease) -> Self {
-        let mut from = Box::new((Paced::new(body, limit), Some(lease)));
-        release_at_end(&mut from);
+        let mut from = FromBackend { body, lease: Some(lease), limit, is_awaited: false, broken: None };
+        from.release_at_end();
         Self { source: Source::Backend(from), busy: None }
     }
 
     /// Keeps the request under way until this body has been sent.
     pub(crate) fn keeping(mut self, busy: Busy) -> Self {
-        busy.moved();
         self.busy = Some(busy);
         self
-    }
-}
-
-fn release_at_end(from: &mut (Paced, Option<Lease>)) {
-    if from.0.body.is_end_stream()
-        && let Some(lease) = from.1.take()
-    {
-        lease.finish();
     }
 }
 
@@ -174,31 +231,27 @@ impl Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let from = match &mut self.source {
+        let this = &mut *self;
+        let from = match &mut this.source {
             Source::Text(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Source::Backend(from) => from,
         };
-        let frame = ready!(from.0.poll(cx));
-        match &frame {
-            Some(Ok(_)) => release_at_end(from),
-            Some(Err(_)) => drop(from.1.take()),
-            None => from.1.take().into_iter().for_each(Lease::finish),
-        }
-        self.busy.iter().for_each(Busy::moved);
+        let frame = ready!(from.poll(cx));
+        this.busy.iter().for_each(Busy::moved);
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Text(text) => text.is_none(),
-            Source::Backend(from) => from.0.body.is_end_stream(),
+            Source::Backend(from) => from.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
-            Source::Backend(from) => from.0.body.size_hint(),
+            Source::Backend(from) => from.body.size_hint(),
         }
     }
 }

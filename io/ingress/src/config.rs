@@ -34,12 +34,15 @@ pub struct Config {
     /// Let an external name lead to loopback and link-local addresses, that is, to this machine's own services. Off
     /// unless whoever writes Services may reach those anyway.
     pub local_names: bool,
+    /// How many threads serve, each with listeners and connections of its own. At least one.
+    pub workers: usize,
     /// The bounds.
     pub limits: Limits,
 }
 
 impl Config {
-    /// Class `kelson` of a cluster of this domain, on ports 80 and 443 of every address, statuses left alone.
+    /// Class `kelson` of a cluster of this domain, on ports 80 and 443 of every address, statuses left alone; a worker for
+    /// each core that this process may use.
     pub fn new(domain: impl Into<String>) -> Self {
         let everywhere = |port| Some(SocketAddr::from(([0, 0, 0, 0], port)));
         Self {
@@ -50,6 +53,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             name_servers: NameServers::ResolvConf(PathBuf::from("/etc/resolv.conf")),
             local_names: false,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
         }
     }
@@ -87,7 +91,7 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// How long an upgraded connection (a WebSocket) may be silent.
     pub tunnel_timeout: Duration,
-    /// Most connections kept open to one endpoint while no request uses them.
+    /// Most connections kept open to one endpoint while no request uses them; each worker has its part.
     pub spare_connections_max: usize,
     /// How long such a connection is kept.
     pub spare_timeout: Duration,

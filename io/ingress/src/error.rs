@@ -18,6 +18,9 @@ pub enum IngressError {
     /// The certificate for hosts without one could not be made.
     #[error("making the fallback certificate")]
     Fallback(#[source] rcgen::Error),
+    /// A worker could not be started.
+    #[error("starting a worker")]
+    Worker(#[source] io::Error),
     /// TLS could not be set up.
     #[error("setting up TLS")]
     Tls(#[source] rustls::Error),

@@ -7,14 +7,19 @@
 use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
-use hyper::{HeaderMap, Method, Request, Response, Uri};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use tokio::time::Instant;
 
 use crate::balance::Balance;
 use crate::body::{Progress, Upload};
 use crate::config::Limits;
-use crate::upstream::{ConnectError, Lease, Sender, Upstream};
+use crate::connect::{ConnectError, Version};
+use crate::lease::{Lease, Line};
+use crate::link::Sent;
+use crate::metrics::Shard;
+use crate::places::Place;
+use crate::upstream::Upstream;
 
 /// Most times one request is tried.
 const ATTEMPTS_MAX: usize = 4;
@@ -45,21 +50,38 @@ pub(crate) struct Exchange {
     pub lease: Lease,
 }
 
+/// What sending a request takes beside it.
+pub(crate) struct Sending<'a> {
+    /// Where it may go.
+    pub balance: &'a Balance,
+    /// What is spoken there.
+    pub version: Version,
+    /// How far its body has come, if it has one.
+    pub progress: Option<Arc<Progress>>,
+    /// Whose connections are used.
+    pub worker: usize,
+    /// When it came.
+    pub now: Instant,
+    pub limits: &'a Limits,
+    pub shard: &'a Shard,
+}
+
 /// Enough of a request to send it again.
 struct Copy {
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Copy {
     /// Of a request that may be sent twice.
     fn of(request: &Request<Upload>) -> Option<Self> {
         let (method, has_body) = (request.method(), !request.body().is_end_stream());
+        let field = |(name, value): (&HeaderName, &HeaderValue)| (name.clone(), value.clone());
         (method.is_idempotent() && !has_body).then(|| Self {
             method: method.clone(),
             uri: request.uri().clone(),
-            headers: request.headers().clone(),
+            fields: request.headers().iter().map(field).collect(),
         })
     }
 
@@ -67,91 +89,99 @@ impl Copy {
         let mut request = Request::new(Upload::Empty);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in self.fields.iter().cloned() {
+            headers.append(name, value);
+        }
+        *request.headers_mut() = headers;
         request
     }
 }
 
-/// How one attempt ended without a response.
-enum Missed {
-    /// The request was never sent; here it is.
-    Unsent(Box<Request<Upload>>),
-    Broken(hyper::Error),
-    Timeout,
-}
-
-/// Sends a request to one of these endpoints; `place` is kept until its connection is done with it, and `progress` is that
-/// of its body.
+/// Sends a request to one of the endpoints; `place` is kept until its connection is done with it.
 pub(crate) async fn forward(
     mut request: Request<Upload>,
-    balance: &Balance,
-    place: OwnedSemaphorePermit,
-    progress: &Progress,
-    limits: &Limits,
+    place: Place,
+    sending: Sending<'_>,
 ) -> Result<Exchange, Failure> {
     let copy = Copy::of(&request);
     let mut tried: Vec<Arc<Upstream>> = Vec::new();
     let mut failure = Failure::Closed;
     for attempt in 0..ATTEMPTS_MAX {
-        let upstream = balance.choose(&tried).clone();
+        if attempt > 0 {
+            sending.shard.retried();
+        }
+        let upstream = sending.balance.choose(&tried);
         let in_flight = upstream.request();
-        let mut sender = match connection(&upstream, attempt == 0).await {
-            Ok(sender) => sender,
+        let mut line = match sending.line(upstream, attempt == 0).await {
+            Ok(line) => line,
             Err(error) => {
                 upstream.avoid();
-                tried.push(upstream);
+                tried.push(upstream.clone());
                 failure = Failure::Unreachable(error);
                 continue;
             }
         };
-        match send(&mut sender, request, progress, limits).await {
-            Ok(response) => return Ok(Exchange { response, lease: Lease::new(sender, in_flight, place) }),
-            Err(Missed::Timeout) => return Err(Failure::Timeout),
-            Err(Missed::Broken(_)) if progress.is_failed() => return Err(Failure::Client),
-            Err(Missed::Unsent(back)) => {
-                request = *back;
-                failure = Failure::Closed;
+        match sending.send(&mut line, request).await {
+            None => return Err(Failure::Timeout),
+            Some(Ok(response)) => {
+                // A response before the request's end: from here on neither may wait for the other.
+                if sending.progress.as_ref().is_some_and(|progress| !progress.is_done()) {
+                    line.leave();
+                }
+                return Ok(Exchange { response, lease: Lease::new(line, sending.worker, in_flight, place) });
             }
-            Err(Missed::Broken(error)) => {
-                let may_repeat = copy.as_ref().filter(|_| !error.is_parse());
-                let Some(copy) = may_repeat else { return Err(Failure::Broken(error)) };
-                request = copy.request();
-                tried.push(upstream);
-                failure = Failure::Broken(error);
+            Some(Err(_)) if sending.progress.as_ref().is_some_and(|progress| progress.is_failed()) => {
+                return Err(Failure::Client);
             }
+            Some(Err(mut error)) => match error.take_message() {
+                Some(unsent) => {
+                    request = unsent;
+                    failure = Failure::Closed;
+                }
+                None => {
+                    let error = error.into_error();
+                    let may_repeat = copy.as_ref().filter(|_| !error.is_parse());
+                    let Some(copy) = may_repeat else { return Err(Failure::Broken(error)) };
+                    request = copy.request();
+                    tried.push(upstream.clone());
+                    failure = Failure::Broken(error);
+                }
+            },
         }
     }
     Err(failure)
 }
 
-/// A spare connection, or a new one: a new one also after a connection failed, for others kept as long may be as dead.
-async fn connection(upstream: &Upstream, is_first: bool) -> Result<Sender, ConnectError> {
-    match upstream.spare().filter(|_| is_first) {
-        Some(sender) => Ok(sender),
-        None => upstream.connect().await,
-    }
-}
-
-/// Sends a request and waits for the response's head. The time runs from the last piece of the request's body.
-async fn send(
-    sender: &mut Sender,
-    request: Request<Upload>,
-    progress: &Progress,
-    limits: &Limits,
-) -> Result<Response<Incoming>, Missed> {
-    let mut sending = std::pin::pin!(sender.try_send_request(request));
-    loop {
-        let sent = progress.frames();
-        match timeout(limits.response_timeout, &mut sending).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(mut error)) => {
-                return Err(match error.take_message() {
-                    Some(request) => Missed::Unsent(Box::new(request)),
-                    None => Missed::Broken(error.into_error()),
-                });
+impl Sending<'_> {
+    /// A connection there is, or a new one: a new one also after a connection failed, for others kept as long may be as
+    /// dead.
+    async fn line(&self, upstream: &Arc<Upstream>, is_first: bool) -> Result<Line, ConnectError> {
+        match self.version {
+            Version::Http1 => match upstream.spare(self.worker, self.now).filter(|_| is_first) {
+                Some(link) => Ok(Line::Own(link)),
+                // On the heap: it is seldom, and large.
+                None => {
+                    let outcome = Box::pin(upstream.connect()).await;
+                    self.shard.connected(outcome.is_ok());
+                    outcome.map(Line::Own)
+                }
+            },
+            Version::Http2 => {
+                let connected = |outcome: &Result<_, _>| self.shard.connected(outcome.is_ok());
+                Box::pin(upstream.stream(self.worker, connected)).await.map(Line::Shared)
             }
-            Err(_) if progress.frames() != sent => {}
-            Err(_) => return Err(Missed::Timeout),
         }
+    }
+
+    /// Sends a request and waits for the response's head. The time runs from the last piece of the request's body.
+    async fn send(&self, line: &mut Line, request: Request<Upload>) -> Option<Sent> {
+        let frames = || self.progress.as_ref().map_or(0, |progress| progress.frames());
+        let mut sent = frames();
+        let moved = || {
+            let before = std::mem::replace(&mut sent, frames());
+            before != sent
+        };
+        line.send(request, (self.now, self.limits.response_timeout), moved).await
     }
 }

@@ -108,10 +108,10 @@ fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 
 /// What the backend is told about where a request came from.
 pub(crate) struct Origin {
-    /// Who sent it.
-    pub client: IpAddr,
+    /// Who sent it: an address, as text.
+    pub client: HeaderValue,
     /// The port it came to.
-    pub port: u16,
+    pub port: HeaderValue,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// Whether the client is a proxy that is believed.
@@ -134,19 +134,40 @@ pub(crate) fn to_backend(headers: &mut HeaderMap, origin: &Origin, upgrade: Opti
     }
 }
 
+/// Whether a request is a call that only HTTP/2 carries: gRPC, whose status comes after the body. Not gRPC-Web, which is
+/// made for HTTP/1.1.
+pub(crate) fn is_grpc(parts: &Parts) -> bool {
+    let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    parts.version == Version::HTTP_2
+        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Makes a request's fields those of HTTP/2, where the target names the host; `wants_trailers` as the client said.
+pub(crate) fn to_http2(headers: &mut HeaderMap, wants_trailers: bool) {
+    headers.remove(header::HOST);
+    if wants_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Whether the client takes fields after a body.
+pub(crate) fn wants_trailers(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TE) && has_token(headers, &header::TE, "trailers")
+}
+
 /// Says who the client is. A trusted proxy's word is added to, anybody else's is replaced.
 fn forwarded(headers: &mut HeaderMap, origin: &Origin) {
-    let client = text(origin.client.to_string());
     let list = match origin.trusted {
-        true => joined(headers, &FORWARDED_FOR, &client),
-        false => client.clone(),
+        true => joined(headers, &FORWARDED_FOR, &origin.client),
+        false => origin.client.clone(),
     };
     headers.insert(FORWARDED_FOR, list);
     let facts = [
         (FORWARDED_PROTO, HeaderValue::from_static(origin.scheme)),
         (FORWARDED_HOST, origin.host.clone()),
-        (FORWARDED_PORT, HeaderValue::from(origin.port)),
-        (REAL_IP, client),
+        (FORWARDED_PORT, origin.port.clone()),
+        (REAL_IP, origin.client.clone()),
     ];
     for (name, fact) in facts {
         if !(origin.trusted && headers.contains_key(&name)) {
@@ -162,6 +183,11 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderV
     let mut list: Vec<&str> = tokens(headers, name).collect();
     list.extend(last.to_str());
     text(list.join(", "))
+}
+
+/// An address as a field's value.
+pub(crate) fn address(address: IpAddr) -> HeaderValue {
+    text(address.to_string())
 }
 
 /// Addresses and lists of them are always field values.

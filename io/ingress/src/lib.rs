@@ -4,8 +4,12 @@
 //! Ingress, IngressClass, Secret ─ follow ─┐
 //! Snapshot ───────────────────────────────┴► Publisher ► Routing (swapped in whole)
 //!                                                           │ decide, certificate
-//! client ─ server (limits, TLS) ─ service ─ head ─ forward ─┴► balance ► upstream ─ pod
+//! client ─ server (threads) ─ connection (limits, TLS) ─ service ─ head ─ forward ─┴► balance ► upstream ► lease ─ pod
 //! ```
+//!
+//! Each worker is a thread with a runtime of its own: its listeners, its clients' connections and those to backends never
+//! leave it, and a request is served, from its first byte to its response's last, without another thread or a lock that
+//! anybody waits for.
 //!
 //! Which backend a request is for is decided by `kelson-routes`; here are sockets, TLS, connections kept to backends, and
 //! what is done when one of them fails. Requests go straight to pods, never through a ClusterIP.
@@ -21,14 +25,23 @@ mod balance;
 mod body;
 mod certificates;
 mod config;
+mod connect;
+mod connection;
 mod error;
 mod follow;
 mod forward;
 mod head;
+mod lease;
+mod link;
+mod metrics;
 mod names;
+mod patience;
+mod places;
 mod routing;
+mod seldom;
 mod server;
 mod service;
+mod shared;
 mod status;
 mod tunnel;
 mod upstream;
@@ -36,5 +49,6 @@ mod upstream;
 pub use config::{Config, Limits, NameServers};
 pub use error::IngressError;
 pub use follow::follow;
+pub use metrics::Metrics;
 pub use routing::{Publisher, Routing};
 pub use server::{Listeners, Server};

@@ -200,6 +200,7 @@ fn read(answer: &Message, kind: RecordType) -> Option<Answer> {
 pub(crate) struct External {
     name: Arc<str>,
     port: u16,
+    is_tls: bool,
     resolver: Arc<Resolver>,
     upstreams: Arc<Upstreams>,
     known: RwLock<Known>,
@@ -216,9 +217,23 @@ struct Known {
 }
 
 impl External {
-    pub(crate) fn new(name: Arc<str>, port: u16, resolver: Arc<Resolver>, upstreams: Arc<Upstreams>) -> Self {
+    /// `port`, and whether it is spoken to by TLS.
+    pub(crate) fn new(
+        name: Arc<str>,
+        (port, is_tls): (u16, bool),
+        resolver: Arc<Resolver>,
+        upstreams: Arc<Upstreams>,
+    ) -> Self {
         let known = Known { balance: None, addresses: Vec::new(), error: None, until: Instant::now() };
-        Self { name, port, resolver, upstreams, known: RwLock::new(known), asking: Default::default() }
+        Self {
+            name,
+            port,
+            is_tls,
+            resolver,
+            upstreams,
+            known: RwLock::new(known),
+            asking: Default::default(),
+        }
     }
 
     /// The addresses to send requests to; asks when what is known is too old. Whoever comes while another asks takes what
@@ -260,7 +275,7 @@ impl External {
                 if answer.addresses != known.addresses || known.balance.is_none() {
                     let sockets: Vec<SocketAddr> =
                         answer.addresses.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect();
-                    known.balance = Balance::new(self.upstreams.of(&sockets), 0).map(Arc::new);
+                    known.balance = Balance::new(self.upstreams.of(&sockets, self.is_tls), 0).map(Arc::new);
                     known.addresses = answer.addresses;
                     tracing::info!(name = %self.name, addresses = ?known.addresses, "external name resolved");
                 }

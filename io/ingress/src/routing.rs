@@ -4,15 +4,16 @@
 //! Invariant: what a change does not touch keeps its connections, its turn in the round and its resolved names.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use kelson_routes::{Decision, RouteTable, SecretName, Target, Unavailable};
+use kelson_routes::{AppProtocol, Backend, Decision, RouteTable, SecretName, Target, Unavailable};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use crate::balance::Balance;
 use crate::certificates::Certificates;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::names::{External, Resolver};
 use crate::upstream::Upstreams;
 
@@ -38,8 +39,8 @@ pub struct Routing {
 
 /// What becomes of a request.
 pub(crate) enum Way<'r> {
-    /// It goes there; a plain request is to be redirected when the host has a certificate.
-    To(&'r Reach, bool),
+    /// It goes there, spoken to like this; a plain request is to be redirected when the host has a certificate.
+    To(&'r Reach, AppProtocol, bool),
     /// No rule is for it.
     NotFound,
     /// The cluster is not known yet.
@@ -53,7 +54,7 @@ impl Routing {
         match table.decide(host, path) {
             Decision::NotFound => Way::NotFound,
             Decision::Backend(route) => match self.reach.get(route.id.0) {
-                Some(reach) => Way::To(reach, route.redirect),
+                Some(reach) => Way::To(reach, route.backend.protocol, route.redirect),
                 None => Way::NotFound,
             },
         }
@@ -70,22 +71,44 @@ impl Routing {
     }
 }
 
+/// The table of the moment as one worker sees it: looked up without touching what workers share, unless it has changed.
+pub(crate) struct Seen(Mutex<(watch::Receiver<Arc<Routing>>, Arc<Routing>)>);
+
+impl Seen {
+    pub(crate) fn new(mut receiver: watch::Receiver<Arc<Routing>>) -> Self {
+        let routing = receiver.borrow_and_update().clone();
+        Self(Mutex::new((receiver, routing)))
+    }
+
+    /// What `look` finds in the table of the moment.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Routing) -> T) -> T {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (receiver, routing) = &mut *seen;
+        // An error means that nobody publishes any more; the last table goes on to count.
+        if receiver.has_changed().unwrap_or(false) {
+            routing.clone_from(&receiver.borrow_and_update());
+        }
+        look(routing)
+    }
+}
+
 /// Makes tables ready for requests.
 pub struct Publisher {
     sender: watch::Sender<Arc<Routing>>,
     upstreams: Arc<Upstreams>,
     resolver: Arc<Resolver>,
+    metrics: Arc<Metrics>,
     /// Names in use, so that a change of rules does not forget what they led to.
-    externals: BTreeMap<(Arc<str>, u16), Weak<External>>,
+    externals: BTreeMap<(Arc<str>, u16, bool), Weak<External>>,
 }
 
 impl Publisher {
     /// A publisher, and where its tables appear; the first knows no cluster.
     pub fn new(config: &Config) -> (Self, watch::Receiver<Arc<Routing>>) {
         let (sender, receiver) = watch::channel(Arc::new(Routing::default()));
-        let upstreams = Arc::new(Upstreams::new(Arc::new(config.limits.clone())));
-        let resolver = Arc::new(Resolver::new(config));
-        (Self { sender, upstreams, resolver, externals: BTreeMap::new() }, receiver)
+        let upstreams = Arc::new(Upstreams::new(Arc::new(config.limits.clone()), config.workers));
+        let (resolver, metrics) = (Arc::new(Resolver::new(config)), Metrics::new(config.workers));
+        (Self { sender, upstreams, resolver, metrics, externals: BTreeMap::new() }, receiver)
     }
 
     /// Makes `table`, with these Secrets' certificates, the one that counts.
@@ -94,18 +117,21 @@ impl Publisher {
         let backends = table.backends().iter().enumerate();
         let reach = backends.map(|(index, backend)| match unchanged(&before, index, &table) {
             Some(reach) => reach.clone(),
-            None => self.reach(&backend.target),
+            None => self.reach(backend),
         });
         let reach = reach.collect();
+        let now_s = u64::try_from(kelson_process::now().as_second()).unwrap_or_default();
+        self.metrics.reloaded(now_s, certificates.len());
         self.sender.send_replace(Arc::new(Routing { table: Some(table), reach, certificates }));
     }
 
-    fn reach(&mut self, target: &Target) -> Reach {
-        match target {
+    fn reach(&mut self, backend: &Backend) -> Reach {
+        let is_tls = backend.protocol == AppProtocol::Https;
+        match &backend.target {
             Target::Unavailable(why) => Reach::Unavailable(*why),
-            Target::External { name, port } => Reach::External(self.external(name, *port)),
+            Target::External { name, port } => Reach::External(self.external(name, *port, is_tls)),
             Target::Endpoints(addresses) => {
-                let upstreams = self.upstreams.of(addresses);
+                let upstreams = self.upstreams.of(addresses, is_tls);
                 match Balance::new(upstreams, usize::from(kelson_process::random_u64().to_le_bytes()[0])) {
                     Some(balance) => Reach::Endpoints(Arc::new(balance)),
                     None => Reach::Unavailable(Unavailable::NoEndpoint),
@@ -114,16 +140,21 @@ impl Publisher {
         }
     }
 
-    fn external(&mut self, name: &Arc<str>, port: u16) -> Arc<External> {
-        let key = (name.clone(), port);
+    fn external(&mut self, name: &Arc<str>, port: u16, is_tls: bool) -> Arc<External> {
+        let key = (name.clone(), port, is_tls);
         if let Some(known) = self.externals.get(&key).and_then(Weak::upgrade) {
             return known;
         }
         self.externals.retain(|_, known| known.strong_count() > 0);
-        let external = External::new(name.clone(), port, self.resolver.clone(), self.upstreams.clone());
-        let external = Arc::new(external);
+        let (resolver, upstreams) = (self.resolver.clone(), self.upstreams.clone());
+        let external = Arc::new(External::new(name.clone(), (port, is_tls), resolver, upstreams));
         self.externals.insert(key, Arc::downgrade(&external));
         external
+    }
+
+    /// What is counted, to be shown.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
     }
 
     /// What keeps connections: to be swept now and then.

@@ -1,29 +1,27 @@
-//! Listeners and the life of a client's connection: accepted within a bound, TLS where it is spoken, HTTP/1.1 or HTTP/2,
-//! closed when idle, cut when it stalls, drained at shutdown.
+//! Listeners and the threads behind them: connections are accepted within a bound, each by one worker that keeps it, and
+//! drained at shutdown.
+//!
+//! The kernel spreads clients over the workers' listeners (SO_REUSEPORT).
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use kelson_process::Shutdown;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use crate::activity::{Activity, Watched};
 use crate::certificates;
-use crate::config::{Config, Limits};
+use crate::config::Config;
+use crate::connection::{Hosting, builder};
 use crate::error::IngressError;
-use crate::routing::{Publisher, Routing};
-use crate::service::{Connection, Proxy};
+use crate::places::Places;
+use crate::routing::{Publisher, Routing, Seen};
+use crate::service::Proxy;
+use crate::upstream::Upstreams;
 
 /// How long to wait before accepting again after that failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -31,28 +29,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often spare connections to backends are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// How long a connection told to close may take before it is cut.
-const CLOSING: Duration = Duration::from_secs(5);
+/// Most clients that the kernel keeps for one listener until they are accepted.
+const BACKLOG: u32 = 1024;
 
-/// The sockets clients connect to.
+/// The sockets clients connect to, one of each for each worker.
 #[derive(Default)]
 pub struct Listeners {
-    http: Option<TcpListener>,
-    https: Option<TcpListener>,
+    http: Vec<std::net::TcpListener>,
+    https: Vec<std::net::TcpListener>,
 }
 
 impl Listeners {
     /// Binds what `config` says. What cannot be bound comes back as errors, `http` or `https` first in each; the others
-    /// still serve.
+    /// still serve. To be called within a runtime.
     pub async fn bind(config: &Config) -> (Self, Vec<(&'static str, IngressError)>) {
         let mut errors = Vec::new();
         let mut listeners = Self::default();
         let wanted =
             [("http", config.http, &mut listeners.http), ("https", config.https, &mut listeners.https)];
-        for (name, address, place) in wanted {
+        for (name, address, places) in wanted {
             let Some(address) = address else { continue };
-            match TcpListener::bind(address).await {
-                Ok(listener) => *place = Some(listener),
+            match bind_all(address, config.workers.max(1)) {
+                Ok(bound) => *places = bound,
                 Err(source) => errors.push((name, IngressError::Listen { address, source })),
             }
         }
@@ -61,37 +59,64 @@ impl Listeners {
 
     /// Where plain HTTP is served.
     pub fn http(&self) -> Option<SocketAddr> {
-        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.http.first().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Where HTTPS is served.
     pub fn https(&self) -> Option<SocketAddr> {
-        self.https.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.https.first().and_then(|listener| listener.local_addr().ok())
     }
 }
 
-/// A running ingress.
+/// So many listeners of one address. The first is bound alone: bound to be shared, it would join whatever listens there
+/// already, and each would get half of the clients.
+fn bind_all(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
+    let first = bind_one(address, false)?;
+    let address = first.local_addr()?;
+    let others = (1..count).map(|_| bind_one(address, true));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn bind_one(address: SocketAddr, is_shared: bool) -> std::io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(is_shared)?;
+    socket.bind(address)?;
+    socket.set_reuseport(true)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// A running ingress. It ends when it is dropped, too.
 pub struct Server {
-    accepting: tokio::task::JoinSet<()>,
+    /// Closed when every worker has ended.
+    working: mpsc::Receiver<()>,
     tasks: TaskTracker,
     shutdown: Shutdown,
     kill: Shutdown,
     drain_timeout: Duration,
 }
 
-/// What accepting tasks share.
-#[derive(Clone)]
-struct Doors {
-    proxy: Arc<Proxy>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.kill.cancel();
+    }
+}
+
+/// What a worker needs.
+struct Worker {
+    hosting: Hosting,
+    /// With how TLS is spoken there, if it is.
+    listeners: Vec<(std::net::TcpListener, Option<TlsAcceptor>)>,
     places: Arc<Semaphore>,
-    tasks: TaskTracker,
-    shutdown: Shutdown,
-    kill: Shutdown,
+    upstreams: Arc<Upstreams>,
+    /// Dropped at its end.
+    _working: mpsc::Sender<()>,
 }
 
 impl Server {
-    /// Serves `routing` on these sockets until `shutdown`.
+    /// Serves `routing` on these sockets until `shutdown`, with a thread for each worker.
     pub fn start(
         config: Config,
         listeners: Listeners,
@@ -99,76 +124,101 @@ impl Server {
         routing: watch::Receiver<Arc<Routing>>,
         shutdown: Shutdown,
     ) -> Result<Self, IngressError> {
-        let (tasks, kill) = (TaskTracker::new(), Shutdown::new());
-        let limits = config.limits.clone();
+        let (tasks, kill, shutdown) = (TaskTracker::new(), Shutdown::new(), shutdown.child_token());
+        let (limits, config) = (config.limits.clone(), Arc::new(config));
         let acceptor = certificates::acceptor(routing.clone())?;
         let https_port = listeners.https().map(|address| address.port());
-        let requests = Arc::new(Semaphore::new(limits.requests_max));
-        let proxy = Proxy { config, routing, https_port, requests, kill: kill.clone(), tasks: tasks.clone() };
-        let doors = Doors {
-            proxy: Arc::new(proxy),
-            builder: Arc::new(builder(&limits)),
-            places: Arc::new(Semaphore::new(limits.connections_max)),
-            tasks: tasks.clone(),
-            shutdown: shutdown.clone(),
-            kill: kill.clone(),
-        };
-        let mut accepting = tokio::task::JoinSet::new();
-        for (listener, tls) in [(listeners.http, None), (listeners.https, Some(acceptor))] {
-            if let Some(listener) = listener {
-                accepting.spawn(doors.clone().accept(listener, tls));
-            }
+        let requests = Places::new(limits.requests_max);
+        let places = Arc::new(Semaphore::new(limits.connections_max));
+        let (sender, working) = mpsc::channel(1);
+        let (mut http, mut https) = (listeners.http.into_iter(), listeners.https.into_iter());
+        for worker in 0..config.workers.max(1) {
+            let proxy = Proxy {
+                config: config.clone(),
+                routing: Seen::new(routing.clone()),
+                https_port,
+                requests: requests.clone(),
+                kill: kill.clone(),
+                tasks: tasks.clone(),
+                worker,
+                shard: publisher.metrics().shard(worker),
+            };
+            let builder = Arc::new(builder(&limits));
+            let hosting = Hosting { proxy: Arc::new(proxy), builder, shutdown: shutdown.clone() };
+            let plain = http.next().map(|listener| (listener, None));
+            let encrypted = https.next().map(|listener| (listener, Some(acceptor.clone())));
+            let listeners = plain.into_iter().chain(encrypted).collect();
+            let (places, upstreams) = (places.clone(), publisher.upstreams());
+            Worker { hosting, listeners, places, upstreams, _working: sender.clone() }.start()?;
         }
-        let (upstreams, until) = (publisher.upstreams(), shutdown.clone());
-        accepting.spawn(async move {
-            while timeout(SWEEP, until.cancelled()).await.is_err() {
-                upstreams.sweep();
-            }
-        });
-        Ok(Self { accepting, tasks, shutdown, kill, drain_timeout: limits.drain_timeout })
+        Ok(Self { working, tasks, shutdown, kill, drain_timeout: limits.drain_timeout })
     }
 
     /// Waits for shutdown, then for open requests within their bound; cuts what is left.
     pub async fn finished(mut self) {
         self.shutdown.cancelled().await;
-        while self.accepting.join_next().await.is_some() {}
         self.tasks.close();
         if timeout(self.drain_timeout, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "cutting connections that did not end in time");
-            self.kill.cancel();
-            self.tasks.wait().await;
         }
+        self.kill.cancel();
+        // Nothing is ever sent: this waits for the last worker's end.
+        while self.working.recv().await.is_some() {}
     }
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_headers(limits.headers_max)
-        .max_buf_size(limits.head_bytes_max);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX));
-    builder
+impl Worker {
+    /// Starts the thread. An error here is the machine's: no thread, or no file for a runtime.
+    fn start(self) -> Result<(), IngressError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(IngressError::Worker)?;
+        let name = format!("ingress-{}", self.hosting.proxy.worker);
+        let thread = std::thread::Builder::new().name(name);
+        thread.spawn(move || runtime.block_on(self.run())).map(drop).map_err(IngressError::Worker)
+    }
+
+    async fn run(self) {
+        let (kill, worker) = (self.hosting.proxy.kill.clone(), self.hosting.proxy.worker);
+        let mut accepting = tokio::task::JoinSet::new();
+        for (listener, tls) in self.listeners {
+            let doors = Doors { hosting: self.hosting.clone(), places: self.places.clone() };
+            accepting.spawn(doors.accept(listener, tls));
+        }
+        while timeout(SWEEP, self.hosting.shutdown.cancelled()).await.is_err() {
+            self.upstreams.sweep(worker);
+        }
+        while accepting.join_next().await.is_some() {}
+        // Connections are served until the drain is over.
+        kill.cancelled().await;
+        self.hosting.proxy.tasks.wait().await;
+    }
+}
+
+/// What an accepting task has.
+struct Doors {
+    hosting: Hosting,
+    places: Arc<Semaphore>,
 }
 
 impl Doors {
-    async fn accept(self, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    async fn accept(self, listener: std::net::TcpListener, tls: Option<TlsAcceptor>) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "a worker cannot wait for clients"),
+        };
         let port = listener.local_addr().map_or(0, |address| address.port());
         loop {
             let accepted = tokio::select! {
-                () = self.shutdown.cancelled() => return,
+                () = self.hosting.shutdown.cancelled() => return,
                 accepted = self.next(&listener) => accepted,
             };
             match accepted {
                 Ok((stream, client, place)) => {
-                    let connection = self.clone().serve(stream, client, port, tls.clone(), place);
-                    self.tasks.spawn(connection);
+                    let serving = self.hosting.clone().serve(stream, client, port, tls.clone());
+                    self.hosting.proxy.tasks.spawn(async move {
+                        serving.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, port, "cannot accept connections; trying again");
@@ -188,88 +238,5 @@ impl Doors {
         // Without it the last packet of a response may wait for an acknowledgement; worth no error.
         let _ = stream.set_nodelay(true);
         Ok((stream, SocketAddr::new(client.ip().to_canonical(), client.port()), place))
-    }
-
-    async fn serve(
-        self,
-        stream: TcpStream,
-        client: SocketAddr,
-        port: u16,
-        tls: Option<TlsAcceptor>,
-        _place: OwnedSemaphorePermit,
-    ) {
-        let activity = Activity::begin();
-        let connection = Arc::new(Connection { client, port, is_tls: tls.is_some(), activity });
-        let Some(acceptor) = tls else { return Box::pin(self.drive(stream, connection)).await };
-        let patience = self.proxy.config.limits.handshake_timeout;
-        let handshake = tokio::select! {
-            handshake = timeout(patience, acceptor.accept(stream)) => handshake,
-            () = self.shutdown.cancelled() => return,
-        };
-        // A failed handshake is the client's affair, and strangers make many.
-        if let Ok(Ok(stream)) = handshake {
-            Box::pin(self.drive(stream, connection)).await;
-        }
-    }
-
-    /// Serves the requests of a connection until its end.
-    async fn drive<S>(self, stream: S, connection: Arc<Connection>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let limits = &self.proxy.config.limits;
-        let (proxy, from) = (self.proxy.clone(), connection.clone());
-        let service = service_fn(move |request| {
-            let response = proxy.clone().respond(request, from.clone());
-            async move { Ok::<_, Infallible>(response.await) }
-        });
-        let stream = TokioIo::new(Watched::new(stream, connection.activity.clone()));
-        let mut serving = pin!(self.builder.serve_connection_with_upgrades(stream, service));
-        let mut look = Instant::now() + limits.idle_timeout;
-        let (mut is_closing, mut is_draining) = (false, false);
-        loop {
-            tokio::select! {
-                // An error here is the client's: malformed, gone, or too slow. It has been told what it can be told.
-                _ = serving.as_mut() => return,
-                () = self.kill.cancelled() => return,
-                () = self.shutdown.cancelled(), if !is_draining => {
-                    is_draining = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-                () = sleep_until(look) => match judge(&connection.activity, limits) {
-                    Verdict::Fine(left) => look = Instant::now() + left,
-                    Verdict::Idle if !is_closing => {
-                        is_closing = true;
-                        serving.as_mut().graceful_shutdown();
-                        look = Instant::now() + CLOSING;
-                    }
-                    Verdict::Idle | Verdict::Stalled => return,
-                },
-            }
-        }
-    }
-}
-
-/// What is to become of a connection.
-enum Verdict {
-    /// Look again after this long.
-    Fine(Duration),
-    /// No request, and silent for too long.
-    Idle,
-    /// A request, and nothing moves: the client does not take what it is sent, or not all of it.
-    Stalled,
-}
-
-fn judge(activity: &Activity, limits: &Limits) -> Verdict {
-    let (is_busy, silence) = (activity.is_busy(), activity.silence());
-    let limit = if is_busy { limits.stall_timeout } else { limits.idle_timeout };
-    if activity.stillness() >= limits.stream_timeout {
-        return Verdict::Stalled;
-    }
-    match limit.checked_sub(silence).filter(|left| !left.is_zero()) {
-        // A request may end meanwhile, and then the shorter bound counts.
-        Some(left) => Verdict::Fine(left.min(limits.idle_timeout)),
-        None if is_busy => Verdict::Stalled,
-        None => Verdict::Idle,
     }
 }

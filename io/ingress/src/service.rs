@@ -2,51 +2,70 @@
 //! handed on. What has no backend gets a short page that says why, without naming anything inside the cluster.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use kelson_process::Shutdown;
-use kelson_routes::normalize_host;
-use tokio::sync::{Semaphore, watch};
+use kelson_routes::{AppProtocol, normalize_host};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::activity::Activity;
 use crate::balance::Balance;
-use crate::body::{Progress, Reply, Upload};
+use crate::body::{Reply, Upload};
 use crate::config::Config;
-use crate::forward::{Exchange, Failure, forward};
+use crate::connect::Version;
+use crate::forward::{Exchange, Failure, Sending, forward};
 use crate::head::{self, Origin};
-use crate::routing::{Reach, Routing, Way};
+use crate::metrics::Shard;
+use crate::places::Places;
+use crate::routing::{Reach, Routing, Seen, Way};
 use crate::tunnel;
 
 /// Plain requests below it are never redirected: certificate authorities ask here before there is a certificate.
 const ACME: &str = "/.well-known/acme-challenge/";
 
-/// What all requests share.
+/// What the requests of one worker share.
 pub(crate) struct Proxy {
-    pub config: Config,
-    pub routing: watch::Receiver<Arc<Routing>>,
+    pub config: Arc<Config>,
+    pub routing: Seen,
     /// The port HTTPS is served on, if any: where plain requests are redirected to.
     pub https_port: Option<u16>,
-    /// Places for requests on their way to backends.
-    pub requests: Arc<Semaphore>,
+    /// Places for requests on their way to backends, of all workers.
+    pub requests: Arc<Places>,
     /// Ends tunnels when the drain is over.
     pub kill: Shutdown,
     /// Tunnels live here once their connection's task is done.
     pub tasks: TaskTracker,
+    /// Which worker.
+    pub worker: usize,
+    /// What it counts.
+    pub shard: Arc<Shard>,
 }
 
 /// The connection a request came by.
 pub(crate) struct Connection {
-    pub client: SocketAddr,
-    pub port: u16,
-    pub is_tls: bool,
+    is_tls: bool,
+    /// Whether the client is a proxy that is believed.
+    trusted: bool,
+    /// The client's address and the port it came to, as backends are told.
+    told: (HeaderValue, HeaderValue),
     pub activity: Arc<Activity>,
+}
+
+impl Connection {
+    /// A client's connection to `port`, where `config` says who is believed.
+    pub(crate) fn new(client: SocketAddr, port: u16, is_tls: bool, config: &Config) -> Self {
+        let client = client.ip();
+        let trusted = config.trusted_proxies.iter().any(|range| range.contains(client));
+        let told = (head::address(client), HeaderValue::from(port));
+        Self { is_tls, trusted, told, activity: Activity::begin() }
+    }
 }
 
 /// Our own answer: a status and why, in a clause.
@@ -83,6 +102,12 @@ impl From<&Failure> for Page {
     }
 }
 
+/// Where a request goes, and how.
+struct Destination {
+    reach: Reach,
+    protocol: AppProtocol,
+}
+
 impl Proxy {
     /// The response to a request. Never fails: what goes wrong is a response too.
     pub(crate) async fn respond(
@@ -90,39 +115,50 @@ impl Proxy {
         request: Request<Incoming>,
         from: Arc<Connection>,
     ) -> Response<Reply> {
-        let busy = from.activity.request();
-        let response = self.answer(request, &from).await.unwrap_or_else(Page::response);
+        let (now, is_multiplexed) = (Instant::now(), request.version() == hyper::Version::HTTP_2);
+        let busy = from.activity.request(now, is_multiplexed, self.shard.clone());
+        let response = self.answer(request, &from, now).await.unwrap_or_else(Page::response);
+        busy.answered(response.status());
         response.map(|body| body.keeping(busy))
     }
 
-    async fn answer(&self, request: Request<Incoming>, from: &Connection) -> Result<Response<Reply>, Page> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        from: &Connection,
+        now: Instant,
+    ) -> Result<Response<Reply>, Page> {
         let (parts, body) = request.into_parts();
         let host = head::host(&parts)?;
-        let trusted = self.trusts(from.client.ip());
-        let (reach, redirect) = {
-            let routing = self.routing.borrow();
-            let name = normalize_host(host.to_str().unwrap_or_default());
-            let (reach, may_redirect) = reach(&routing, &name, parts.uri.path())?;
-            let came_by_tls = from.is_tls || (trusted && head::came_by_tls(&parts.headers));
-            let redirect = may_redirect && !came_by_tls && routing.certificate(&name).is_some();
-            (reach, redirect.then(|| self.redirect(&name, &parts.uri)).flatten())
-        };
+        let (destination, redirect) =
+            self.routing.look(|routing| self.decide(routing, &parts, &host, from))?;
         if let Some(redirect) = redirect {
             return Ok(redirect);
         }
-        let balance = balance(&reach).await?;
+        let balance = balance(&destination.reach).await?;
         let origin = Origin {
-            client: from.client.ip(),
-            port: from.port,
+            client: from.told.0.clone(),
+            port: from.told.1.clone(),
             scheme: if from.is_tls { "https" } else { "http" },
-            trusted,
+            trusted: from.trusted,
             host,
         };
-        self.pass(parts, body, origin, &balance).await
+        self.pass(parts, body, origin, &balance, (destination.protocol, now)).await
     }
 
-    fn trusts(&self, client: IpAddr) -> bool {
-        self.config.trusted_proxies.iter().any(|range| range.contains(client))
+    /// What becomes of a request by the table of the moment.
+    fn decide(
+        &self,
+        routing: &Routing,
+        parts: &Parts,
+        host: &HeaderValue,
+        from: &Connection,
+    ) -> Result<(Destination, Option<Response<Reply>>), Page> {
+        let name = normalize_host(host.to_str().unwrap_or_default());
+        let (destination, may_redirect) = destination(routing, &name, parts.uri.path())?;
+        let came_by_tls = from.is_tls || (from.trusted && head::came_by_tls(&parts.headers));
+        let redirect = may_redirect && !came_by_tls && routing.certificate(&name).is_some();
+        Ok((destination, redirect.then(|| self.redirect(&name, &parts.uri)).flatten()))
     }
 
     /// Sends a client to HTTPS, unless that is served nowhere or the request is a certificate authority's.
@@ -146,18 +182,30 @@ impl Proxy {
         body: Incoming,
         origin: Origin,
         balance: &Balance,
+        (protocol, now): (AppProtocol, Instant),
     ) -> Result<Response<Reply>, Page> {
         let too_many = || Page::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way");
-        let place = self.requests.clone().try_acquire_owned().map_err(|_| too_many())?;
+        let place = self.requests.take().ok_or_else(too_many)?;
         let limits = &self.config.limits;
-        let wanted = head::upgrade(&parts);
+        let version = match protocol == AppProtocol::H2c || head::is_grpc(&parts) {
+            true => Version::Http2,
+            false => Version::Http1,
+        };
+        // Nothing becomes something else on a connection that others have a part of.
+        let wanted = head::upgrade(&parts).filter(|_| version == Version::Http1);
         let client = parts.extensions.remove::<OnUpgrade>().filter(|_| wanted.is_some());
-        let progress = Arc::new(Progress::default());
-        let upload = Upload::new(body, limits.body_timeout, &progress);
-        let request = outgoing(parts, upload, &origin, wanted.as_ref());
-        let exchange = forward(request, balance, place, &progress, limits).await.map_err(|failure| {
+        let (upload, progress) = Upload::new(body, limits.body_timeout);
+        let is_tls = protocol == AppProtocol::Https;
+        let request = match version {
+            Version::Http1 => outgoing(parts, upload, &origin, wanted.as_ref()),
+            Version::Http2 => outgoing_http2(parts, upload, &origin, is_tls)?,
+        };
+        let (worker, shard) = (self.worker, &*self.shard);
+        let sending = Sending { balance, version, progress, worker, now, limits, shard };
+        let exchange = forward(request, place, sending).await.map_err(|failure| {
             let error = &failure as &dyn std::error::Error;
             tracing::debug!(error, host = ?origin.host, "a request failed");
+            self.shard.failed(&failure);
             Page::from(&failure)
         })?;
         let is_upgrade = exchange.response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -172,7 +220,7 @@ impl Proxy {
         let Exchange { response, lease } = exchange;
         let (mut parts, body) = response.into_parts();
         head::to_client(&mut parts.headers, false);
-        parts.version = Version::HTTP_11;
+        parts.version = hyper::Version::HTTP_11;
         Response::from_parts(parts, Reply::backend(body, self.config.limits.body_timeout, lease))
     }
 
@@ -184,15 +232,15 @@ impl Proxy {
         self.tasks.spawn(tunnel::run(client, backend, idle, self.kill.clone(), lease.upgrade()));
         let (mut parts, _) = response.into_parts();
         head::to_client(&mut parts.headers, true);
-        parts.version = Version::HTTP_11;
+        parts.version = hyper::Version::HTTP_11;
         Response::from_parts(parts, Reply::text(""))
     }
 }
 
-/// How to get to the backend of a request.
-fn reach(routing: &Routing, host: &str, path: &str) -> Result<(Reach, bool), Page> {
+/// Where a request goes, and whether it may be sent to HTTPS first.
+fn destination(routing: &Routing, host: &str, path: &str) -> Result<(Destination, bool), Page> {
     match routing.way(host, path) {
-        Way::To(reach, redirect) => Ok((reach.clone(), redirect)),
+        Way::To(reach, protocol, redirect) => Ok((Destination { reach: reach.clone(), protocol }, redirect)),
         Way::NotFound => Err(Page::new(StatusCode::NOT_FOUND, "no rule is for this host and path")),
         Way::Starting => {
             Err(Page::new(StatusCode::SERVICE_UNAVAILABLE, "the cluster is not known yet; try again"))
@@ -230,10 +278,32 @@ fn outgoing(
             parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
     }
-    let path = parts.uri.into_parts().path_and_query;
+    let path = parts.uri.path_and_query().cloned();
+    assembled(parts, path.map_or_else(Uri::default, Uri::from), body)
+}
+
+/// The request as a backend gets it that speaks HTTP/2: the target whole, and word that fields may follow the response.
+fn outgoing_http2(
+    mut parts: Parts,
+    body: Upload,
+    origin: &Origin,
+    is_tls: bool,
+) -> Result<Request<Upload>, Page> {
+    let wants_trailers = head::wants_trailers(&parts.headers);
+    head::to_backend(&mut parts.headers, origin, None);
+    head::to_http2(&mut parts.headers, wants_trailers);
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let uri = Uri::builder().scheme(if is_tls { "https" } else { "http" });
+    let uri = uri.authority(origin.host.as_bytes()).path_and_query(path).build();
+    let uri =
+        uri.map_err(|_| Page::new(StatusCode::BAD_REQUEST, "no Host field, which the backend needs"))?;
+    Ok(assembled(parts, uri, body))
+}
+
+fn assembled(parts: Parts, uri: Uri, body: Upload) -> Request<Upload> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method;
-    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers;
     request
 }

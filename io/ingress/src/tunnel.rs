@@ -7,9 +7,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use kelson_process::Shutdown;
 use tokio::io::copy_bidirectional;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::activity::{Activity, Watched};
+use crate::places::Place;
 use crate::upstream::InFlight;
 
 /// How long either side may take to let go of its connection once 101 was said.
@@ -21,7 +21,7 @@ pub(crate) async fn run(
     backend: OnUpgrade,
     idle: Duration,
     kill: Shutdown,
-    _request: (InFlight, OwnedSemaphorePermit),
+    _request: (InFlight, Place),
 ) {
     let both = futures_util::future::try_join(client, backend);
     let Ok(Ok((client, backend))) = tokio::time::timeout(HANDOVER, both).await else { return };

@@ -1,8 +1,9 @@
-//! One address requests are sent to: its spare connections, how many requests it has, and whether it was just unreachable.
+//! One address requests are sent to: its open connections, how many requests it has, and whether it was just unreachable.
 //!
 //! Shared by every table that names the address, so connections outlive changes of rules; when no table names it any more
-//! and its requests are done, its spare connections close. Invariant: a connection has one request at a time, and goes
-//! back to the spare ones only when the response's last byte has been read.
+//! and its requests are done, its spare connections close. Each worker has connections of its own, so none waits for
+//! another's. Invariant: an HTTP/1.1 connection has one request at a time, and goes back to the spare ones only when the
+//! response's last byte has been read.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,14 +11,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use hyper::client::conn::http2;
 use tokio::time::{Instant, timeout};
 
 use crate::body::Upload;
 use crate::config::Limits;
+use crate::connect::{ConnectError, Version, tcp, tls};
+use crate::link::Link;
+use crate::shared::{self, Connections, Stream};
 
 /// How long a connection whose response has been read may take until it is ready for the next request.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -25,44 +26,49 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// What an endpoint that was just unreachable weighs, in requests.
 const AVOIDED: usize = 1 << 20;
 
-/// A connection, from the side that sends requests.
-pub(crate) type Sender = http1::SendRequest<Upload>;
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    #[error("connecting to {0}")]
-    Refused(SocketAddr, #[source] std::io::Error),
-    #[error("connecting to {0} took too long")]
-    Timeout(SocketAddr),
-    #[error("speaking HTTP to {0}")]
-    Handshake(SocketAddr, #[source] hyper::Error),
-}
-
 struct Spare {
-    sender: Sender,
+    link: Box<Link>,
     since: Instant,
 }
+
+/// One worker's connections to an address.
+#[derive(Default)]
+struct Pool {
+    /// Oldest first.
+    spare: Mutex<Vec<Spare>>,
+    shared: Connections,
+}
+
+impl Pool {
+    fn spare(&self) -> MutexGuard<'_, Vec<Spare>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where to, and whether by TLS.
+pub(crate) type Address = (SocketAddr, bool);
 
 /// One address.
 pub(crate) struct Upstream {
     address: SocketAddr,
+    is_tls: bool,
     limits: Arc<Limits>,
     requests: AtomicUsize,
-    /// Oldest first.
-    spare: Mutex<Vec<Spare>>,
+    /// By worker.
+    pools: Box<[Pool]>,
     begun: Instant,
     /// Milliseconds from `begun` until when it is passed over.
     avoid_until_ms: AtomicU64,
 }
 
 impl Upstream {
-    fn new(address: SocketAddr, limits: Arc<Limits>) -> Self {
+    fn new((address, is_tls): Address, limits: Arc<Limits>, workers: usize) -> Self {
         Self {
             address,
+            is_tls,
             limits,
             requests: AtomicUsize::new(0),
-            spare: Mutex::default(),
+            pools: (0..workers.max(1)).map(|_| Pool::default()).collect(),
             begun: Instant::now(),
             avoid_until_ms: AtomicU64::new(0),
         }
@@ -75,7 +81,8 @@ impl Upstream {
 
     /// How good a choice it is not: its requests, and much more when it was just unreachable.
     pub(crate) fn load(&self) -> usize {
-        let is_avoided = self.now_ms() < self.avoid_until_ms.load(Ordering::Relaxed);
+        let until = self.avoid_until_ms.load(Ordering::Relaxed);
+        let is_avoided = until > 0 && self.now_ms() < until;
         self.requests.load(Ordering::Relaxed) + if is_avoided { AVOIDED } else { 0 }
     }
 
@@ -95,71 +102,100 @@ impl Upstream {
         InFlight(self.clone())
     }
 
-    /// The connection used last that is still good.
-    pub(crate) fn spare(&self) -> Option<Sender> {
-        let mut spare = self.spares();
-        while let Some(Spare { sender, since }) = spare.pop() {
-            if since.elapsed() < self.limits.spare_timeout && sender.is_ready() {
-                return Some(sender);
+    fn pool(&self, worker: usize) -> &Pool {
+        &self.pools[worker % self.pools.len()]
+    }
+
+    /// The connection that `worker` used last and that is still good at `now`.
+    pub(crate) fn spare(&self, worker: usize, now: Instant) -> Option<Box<Link>> {
+        let mut spare = self.pool(worker).spare();
+        while let Some(Spare { link, since }) = spare.pop() {
+            if now.saturating_duration_since(since) < self.limits.spare_timeout && link.is_ready() {
+                return Some(link);
             }
         }
         None
     }
 
-    /// A new connection.
-    pub(crate) async fn connect(&self) -> Result<Sender, ConnectError> {
-        let stream = timeout(self.limits.connect_timeout, TcpStream::connect(self.address)).await;
-        let stream = stream.map_err(|_| ConnectError::Timeout(self.address))?;
-        let stream = stream.map_err(|error| ConnectError::Refused(self.address, error))?;
-        // Without it the last packet of a request may wait for an acknowledgement; worth no error.
-        let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(self.limits.headers_max)
-            .max_header_size(self.limits.head_bytes_max)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ConnectError::Handshake(self.address, error))?;
-        // Ends when the sender is dropped or the backend hangs up; what went wrong is told to the request.
-        tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(sender)
+    /// A new connection for one request at a time.
+    pub(crate) async fn connect(&self) -> Result<Box<Link>, ConnectError> {
+        let limits = &self.limits;
+        let opened = match self.is_tls {
+            true => Link::open(tls(self.address, Version::Http1, limits).await?, limits).await,
+            false => Link::open(tcp(self.address, limits).await?, limits).await,
+        };
+        opened.map(Box::new).map_err(|error| ConnectError::Handshake(self.address, error))
+    }
+
+    /// A place on one of `worker`'s connections for many requests, made with `connect` when there is none.
+    pub(crate) async fn stream(
+        &self,
+        worker: usize,
+        connected: impl FnOnce(&Result<http2::SendRequest<Upload>, ConnectError>),
+    ) -> Result<Stream, ConnectError> {
+        let connect = async {
+            let outcome = self.connect_shared().await;
+            connected(&outcome);
+            outcome
+        };
+        self.pool(worker).shared.stream_or(connect).await
+    }
+
+    async fn connect_shared(&self) -> Result<http2::SendRequest<Upload>, ConnectError> {
+        let limits = &self.limits;
+        let opened = match self.is_tls {
+            true => shared::open(tls(self.address, Version::Http2, limits).await?, limits).await,
+            false => shared::open(tcp(self.address, limits).await?, limits).await,
+        };
+        opened.map_err(|error| ConnectError::Handshake(self.address, error))
     }
 
     /// Keeps a connection whose response has been read, unless there are enough.
-    fn keep(self: &Arc<Self>, mut sender: Sender) {
-        if sender.is_ready() {
-            return self.put(sender);
+    fn keep(self: &Arc<Self>, mut link: Box<Link>, worker: usize, now: Instant) {
+        if !link.is_ready() {
+            link.settle();
         }
-        if !sender.is_closed() {
+        if link.is_ready() {
+            return self.put(link, worker, now);
+        }
+        if !link.is_closed() {
             let upstream = Arc::downgrade(self);
             tokio::spawn(async move {
-                let is_ready = matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(())));
+                let is_ready = matches!(timeout(SETTLE, link.ready()).await, Ok(true));
                 if let Some(upstream) = upstream.upgrade().filter(|_| is_ready) {
-                    upstream.put(sender);
+                    upstream.put(link, worker, Instant::now());
                 }
             });
         }
     }
 
-    fn put(&self, sender: Sender) {
-        let mut spare = self.spares();
-        if spare.len() < self.limits.spare_connections_max {
-            spare.push(Spare { sender, since: Instant::now() });
+    fn put(&self, link: Box<Link>, worker: usize, since: Instant) {
+        let mut spare = self.pool(worker).spare();
+        if spare.len() < self.limits.spare_connections_max.div_ceil(self.pools.len()) {
+            spare.push(Spare { link, since });
         }
     }
 
-    /// Closes spare connections that nobody used for too long.
-    pub(crate) fn sweep(&self) {
-        self.spares()
-            .retain(|spare| spare.since.elapsed() < self.limits.spare_timeout && !spare.sender.is_closed());
-    }
-
-    fn spares(&self) -> MutexGuard<'_, Vec<Spare>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Closes `worker`'s connections that nobody used for too long, or that the other side closed.
+    fn sweep(&self, worker: usize) {
+        let (pool, limit) = (self.pool(worker), self.limits.spare_timeout);
+        pool.spare().retain_mut(|spare| {
+            spare.link.settle();
+            spare.since.elapsed() < limit && !spare.link.is_closed()
+        });
+        pool.shared.sweep(limit);
     }
 }
 
 /// A request on its way to an upstream.
 pub(crate) struct InFlight(Arc<Upstream>);
+
+impl InFlight {
+    /// Gives back a connection whose response has been read.
+    pub(crate) fn keep(&self, link: Box<Link>, worker: usize, now: Instant) {
+        self.0.keep(link, worker, now);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -167,64 +203,43 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection in use by one request.
-pub(crate) struct Lease {
-    sender: Sender,
-    request: InFlight,
-    place: OwnedSemaphorePermit,
-}
-
-impl Lease {
-    pub(crate) fn new(sender: Sender, request: InFlight, place: OwnedSemaphorePermit) -> Self {
-        Self { sender, request, place }
-    }
-
-    /// The response has been read to its end. A lease that is dropped instead closes its connection.
-    pub(crate) fn finish(self) {
-        self.request.0.keep(self.sender);
-    }
-
-    /// The connection is no longer HTTP; it counts as a request until what is returned is dropped.
-    pub(crate) fn upgrade(self) -> (InFlight, OwnedSemaphorePermit) {
-        (self.request, self.place)
-    }
-}
-
 /// The upstreams that are in use, one an address.
 pub(crate) struct Upstreams {
     limits: Arc<Limits>,
-    known: Mutex<BTreeMap<SocketAddr, Weak<Upstream>>>,
+    workers: usize,
+    known: Mutex<BTreeMap<Address, Weak<Upstream>>>,
 }
 
 impl Upstreams {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, known: Mutex::default() }
+    /// For so many workers.
+    pub(crate) fn new(limits: Arc<Limits>, workers: usize) -> Self {
+        Self { limits, workers, known: Mutex::default() }
     }
 
     /// The upstream for each address.
-    pub(crate) fn of(&self, addresses: &[SocketAddr]) -> Vec<Arc<Upstream>> {
+    pub(crate) fn of(&self, addresses: &[SocketAddr], is_tls: bool) -> Vec<Arc<Upstream>> {
         let mut known = self.known();
-        let upstream = |address: &SocketAddr| match known.get(address).and_then(Weak::upgrade) {
-            Some(upstream) => upstream,
-            None => {
-                let upstream = Arc::new(Upstream::new(*address, self.limits.clone()));
-                known.insert(*address, Arc::downgrade(&upstream));
+        let upstream = |address: &SocketAddr| {
+            let address = (*address, is_tls);
+            known.get(&address).and_then(Weak::upgrade).unwrap_or_else(|| {
+                let upstream = Arc::new(Upstream::new(address, self.limits.clone(), self.workers));
+                known.insert(address, Arc::downgrade(&upstream));
                 upstream
-            }
+            })
         };
         addresses.iter().map(upstream).collect()
     }
 
-    /// Forgets addresses nobody names any more, and closes what was spare for too long.
-    pub(crate) fn sweep(&self) {
+    /// Forgets addresses nobody names any more, and closes what was spare for too long at `worker`.
+    pub(crate) fn sweep(&self, worker: usize) {
         let mut known = self.known();
         known.retain(|_, upstream| upstream.strong_count() > 0);
         let upstreams: Vec<_> = known.values().filter_map(Weak::upgrade).collect();
         drop(known);
-        upstreams.iter().for_each(|upstream| upstream.sweep());
+        upstreams.iter().for_each(|upstream| upstream.sweep(worker));
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Weak<Upstream>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Address, Weak<Upstream>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

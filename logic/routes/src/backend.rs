@@ -120,6 +120,29 @@ pub enum Target {
     Unavailable(Unavailable),
 }
 
+/// What a backend speaks, by the `appProtocol` of its Service's port (spec A2.14, KEP-3726).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AppProtocol {
+    /// HTTP/1.1, WebSockets among it: `http`, `kubernetes.io/ws`, none, and whatever is not known.
+    #[default]
+    Http,
+    /// HTTP/2 without TLS, with prior knowledge: `kubernetes.io/h2c`.
+    H2c,
+    /// HTTP over TLS: `https`, `kubernetes.io/wss`.
+    Https,
+}
+
+impl AppProtocol {
+    fn parse(text: &str) -> Self {
+        let is = |name: &str| text.eq_ignore_ascii_case(name);
+        match () {
+            () if is("kubernetes.io/h2c") => Self::H2c,
+            () if is("https") || is("kubernetes.io/wss") => Self::Https,
+            () => Self::Http,
+        }
+    }
+}
+
 /// A backend and where requests for it go now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -127,29 +150,35 @@ pub struct Backend {
     pub reference: BackendRef,
     /// What that means now.
     pub target: Target,
+    /// What is spoken there.
+    pub protocol: AppProtocol,
 }
 
-/// Where requests for `reference` go, in a cluster whose domain is `domain`.
-pub(crate) fn resolve(snapshot: &Snapshot, domain: &str, reference: &BackendRef) -> Target {
+/// Where requests for `reference` go, in a cluster whose domain is `domain`, and what is spoken there: what the last
+/// Service on the way that says anything says.
+pub(crate) fn resolve(snapshot: &Snapshot, domain: &str, reference: &BackendRef) -> (Target, AppProtocol) {
+    let mut protocol = AppProtocol::default();
     let BackendRef::Service { service, port } = reference else {
-        return Target::Unavailable(Unavailable::NotAService);
+        return (Target::Unavailable(Unavailable::NotAService), protocol);
     };
     let (mut next, mut port) = (Inside { service: service.clone(), hostname: None }, port.clone());
     for _ in 0..ALIASES_MAX {
         let Some(service) = snapshot.services.get(&next.service) else {
-            return Target::Unavailable(Unavailable::NoService);
+            return (Target::Unavailable(Unavailable::NoService), protocol);
         };
+        let found = tcp_port(service, &port);
+        protocol = found.and_then(|port| port.app_protocol.as_deref()).map_or(protocol, AppProtocol::parse);
         let Exposure::ExternalName(alias) = &service.exposure else {
-            return endpoints(snapshot, service, &port, next.hostname.as_deref());
+            return (endpoints(snapshot, service, &port, next.hostname.as_deref()), protocol);
         };
         port = through_alias(service, port);
         let alias = alias.strip_suffix('.').unwrap_or(alias).to_ascii_lowercase();
         match inside(&alias, domain) {
             Some(followed) => next = followed,
-            None => return external(&alias, &port),
+            None => return (external(&alias, &port), protocol),
         }
     }
-    Target::Unavailable(Unavailable::AliasLoop)
+    (Target::Unavailable(Unavailable::AliasLoop), protocol)
 }
 
 /// The name of an ExternalName Service's port means its number; a name it does not have is left to the next Service.

@@ -21,7 +21,7 @@ mod table;
 #[cfg(test)]
 mod test_world;
 
-pub use backend::{Backend, BackendRef, PortRef, Target, Unavailable};
+pub use backend::{AppProtocol, Backend, BackendRef, PortRef, Target, Unavailable};
 pub use class::ClassConfig;
 pub use host::normalize as normalize_host;
 pub use path::normalize as normalize_path;

@@ -86,9 +86,9 @@ impl Compiler {
 
     /// The table of the Ingresses last given and `snapshot`.
     pub fn compile(&self, snapshot: &Snapshot) -> RouteTable {
-        let backend = |reference: &crate::BackendRef| Backend {
-            target: resolve(snapshot, &self.config.domain, reference),
-            reference: reference.clone(),
+        let backend = |reference: &crate::BackendRef| {
+            let (target, protocol) = resolve(snapshot, &self.config.domain, reference);
+            Backend { target, protocol, reference: reference.clone() }
         };
         RouteTable {
             generation: snapshot.generation,

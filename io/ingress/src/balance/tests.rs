@@ -6,7 +6,7 @@ use crate::upstream::Upstreams;
 
 fn upstreams(count: u8) -> Vec<Arc<Upstream>> {
     let addresses: Vec<_> = (1..=count).map(|last| ([192, 0, 2, last], 80).into()).collect();
-    Upstreams::new(Arc::new(Limits::default())).of(&addresses)
+    Upstreams::new(Arc::new(Limits::default()), 1).of(&addresses, false)
 }
 
 fn balance(upstreams: &[Arc<Upstream>]) -> Balance {

@@ -62,7 +62,7 @@ fn upgrades() {
 fn origin(trusted: bool) -> Origin {
     Origin {
         client: "192.0.2.7".parse().unwrap(),
-        port: 443,
+        port: HeaderValue::from(443),
         scheme: "https",
         trusted,
         host: HeaderValue::from_static("a.example"),

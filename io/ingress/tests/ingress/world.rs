@@ -45,6 +45,7 @@ pub fn config() -> Config {
         http: any,
         https: any,
         local_names: true,
+        workers: 1,
         name_servers: NameServers::Fixed(Vec::new()),
         ..Config::new("cluster.local")
     }

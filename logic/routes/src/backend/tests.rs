@@ -57,7 +57,7 @@ fn world() -> Snapshot {
 fn check(name: &str, port: &str, expected: &str) {
     let port = port.parse().map_or_else(|_| PortRef::Name(port.into()), PortRef::Number);
     let reference = BackendRef::Service { service: ServiceName::new("shop", name), port };
-    assert_eq!(told(&resolve(&world(), "cluster.local", &reference)), expected, "{reference}");
+    assert_eq!(told(&resolve(&world(), "cluster.local", &reference).0), expected, "{reference}");
 }
 
 /// G2.10, G2.12, C2.1.
@@ -106,6 +106,40 @@ fn what_is_no_service_port_is_unusable() {
     assert_eq!(port(serde_json::json!({"number": 70000})), BackendRef::Unusable);
     assert_eq!(port(serde_json::json!({})), BackendRef::Unusable);
     assert_eq!(parse(serde_json::json!({"resource": {"kind": "Bucket", "name": "b"}})), BackendRef::Unusable);
-    let target = resolve(&Snapshot::default(), "cluster.local", &BackendRef::Unusable);
+    let (target, _) = resolve(&Snapshot::default(), "cluster.local", &BackendRef::Unusable);
     assert_eq!(told(&target), "only ports of services are served");
+}
+
+/// A2.14, KEP-3726: the port that endpoints stand behind decides, and the alias only where that says nothing.
+#[test]
+fn the_port_says_what_is_spoken() {
+    let with = |service: Arc<Service>, protocol: &str| {
+        let mut service = Arc::unwrap_or_clone(service);
+        service.ports[0].app_protocol = (!protocol.is_empty()).then(|| protocol.into());
+        Arc::new(service)
+    };
+    let check = |alias_says: &str, service_says: &str, expected: AppProtocol| {
+        let there = with(service("web", Exposure::ClusterIp, &[":80"]), service_says);
+        let here = with(service("alias", alias("web.shop.svc"), &[":80"]), alias_says);
+        let snapshot = snapshot(vec![(there, "", vec![]), (here, "", vec![])]);
+        let service = ServiceName::new("shop", "alias");
+        let reference = BackendRef::Service { service, port: PortRef::Number(80) };
+        let (_, protocol) = resolve(&snapshot, "cluster.local", &reference);
+        assert_eq!(protocol, expected, "{alias_says} {service_says}");
+    };
+    for (text, expected) in [
+        ("", AppProtocol::Http),
+        ("http", AppProtocol::Http),
+        ("kubernetes.io/ws", AppProtocol::Http),
+        ("example.com/own", AppProtocol::Http),
+        ("kubernetes.io/h2c", AppProtocol::H2c),
+        ("https", AppProtocol::Https),
+        ("HTTPS", AppProtocol::Https),
+        ("kubernetes.io/wss", AppProtocol::Https),
+    ] {
+        check("", text, expected);
+        check(text, "", expected);
+    }
+    check("https", "kubernetes.io/h2c", AppProtocol::H2c);
+    check("https", "http", AppProtocol::Http);
 }
