@@ -57,6 +57,8 @@ pub enum Problem {
     TypeInvalid { value: Value },
     /// Its value is none of the supported ones.
     NotSupported { value: Value, supported: Vec<String> },
+    /// As `Invalid`, of a value too large or too plain to be repeated.
+    InvalidUnsaid,
     /// It cannot be set here and now.
     Forbidden,
     /// Its value is taken by a sibling.
@@ -95,6 +97,11 @@ impl FieldError {
     /// `path: Invalid value: "value": detail`.
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(path, Problem::Invalid { value: value.into() }, detail)
+    }
+
+    /// `path: Invalid value: detail`, the value itself not repeated.
+    pub fn invalid_unsaid(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(path, Problem::InvalidUnsaid, detail)
     }
 
     /// As [`Self::invalid`], with the cause's reason `FieldValueTypeInvalid`.
@@ -148,7 +155,7 @@ impl FieldError {
     pub fn reason(&self) -> &'static str {
         match self.problem {
             Problem::Required => "FieldValueRequired",
-            Problem::Invalid { .. } => "FieldValueInvalid",
+            Problem::Invalid { .. } | Problem::InvalidUnsaid => "FieldValueInvalid",
             Problem::TypeInvalid { .. } => "FieldValueTypeInvalid",
             Problem::NotSupported { .. } => "FieldValueNotSupported",
             Problem::Forbidden => "FieldValueForbidden",
@@ -167,6 +174,7 @@ impl FieldError {
             Problem::Invalid { value } | Problem::TypeInvalid { value } => {
                 format!("Invalid value: {}", shown(value))
             }
+            Problem::InvalidUnsaid => "Invalid value".to_owned(),
             Problem::NotSupported { value, .. } => format!("Unsupported value: {}", shown(value)),
             Problem::Forbidden => "Forbidden".to_owned(),
             Problem::Duplicate { value } => format!("Duplicate value: {}", shown(value)),

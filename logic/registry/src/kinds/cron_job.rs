@@ -137,7 +137,7 @@ fn validate(cron: &Object) -> Vec<FieldError> {
         workload::not_negative(spec, field, &path, &mut errors);
     }
     let (job, at) = (&spec["jobTemplate"]["spec"], path.child("jobTemplate").child("spec"));
-    job::validate_spec(job, &at, &mut errors);
+    job::rules::validate_spec(job, &at, &mut errors);
     if flag(&job["manualSelector"]) {
         errors.push(FieldError::not_supported(&at.child("manualSelector"), true, ["nil", "false"]));
     }

@@ -1,13 +1,16 @@
 //! Job: pods that run until enough of them succeeded (H6).
 
+mod indexes;
+mod policy;
+pub mod rules;
+
 use crate::base::base;
 use crate::cells;
 use crate::kind::{Column, Kind, Subresource};
 use crate::metadata;
-use crate::pod_spec::spec::{self, supported};
 use crate::printed::{AGE, CONTAINERS, IMAGES, NAME};
-use crate::strategy::{self, immutable};
-use crate::walk::{self, default_to, flag, int, items, member, present, text};
+use crate::strategy;
+use crate::walk::{self, default_to, flag, int, items, items_mut, member, present, text};
 use crate::workload;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -101,6 +104,11 @@ fn default(job: &mut Object) {
     default_to(spec, "suspend", false);
     let replacement = if spec["podFailurePolicy"].is_null() { "TerminatingOrFailed" } else { "Failed" };
     default_to(spec, "podReplacementPolicy", replacement);
+    if let Some(policy) = member(spec, "podFailurePolicy") {
+        for rule in items_mut(policy, "rules") {
+            items_mut(rule, "onPodConditions").for_each(|pattern| default_to(pattern, "status", "True"));
+        }
+    }
     workload::template_defaults(spec);
     let labels = spec["template"]["metadata"]["labels"].clone();
     if present(&labels) && !present(&job["metadata"]["labels"]) {
@@ -126,40 +134,16 @@ fn generate_selector(job: &mut Object) {
 
 fn validate(job: &Object) -> Vec<FieldError> {
     let mut errors = metadata::namespaced(job);
-    validate_spec(&job["spec"], &Path::new("spec"), &mut errors);
+    rules::validate_spec(&job["spec"], &Path::new("spec"), &mut errors);
+    rules::validate_name(job, &mut errors);
     errors
-}
-
-/// The spec, of a job or of a CronJob's template.
-pub fn validate_spec(job: &Value, path: &Path, errors: &mut Vec<FieldError>) {
-    let fields =
-        ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"];
-    for field in fields {
-        workload::not_negative(job, field, path, errors);
-    }
-    if present(&job["completionMode"]) {
-        supported(job, "completionMode", &["NonIndexed", "Indexed"], path, errors);
-        if text(&job["completionMode"]) == "Indexed" && job["completions"].is_null() {
-            errors.push(FieldError::required(&path.child("completions"), "when completion mode is Indexed"));
-        }
-    }
-    let (template, at) = (&job["template"], path.child("template"));
-    errors.extend(spec::validate_template(template, &at));
-    let policy = text(&template["spec"]["restartPolicy"]);
-    if spec::RESTART_POLICIES.contains(&policy) && policy == "Always" {
-        let here = at.child("spec").child("restartPolicy");
-        errors.push(FieldError::required(&here, "valid values: \"OnFailure\", \"Never\""));
-    }
 }
 
 fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
     let mut errors = metadata::validate_update(new, old);
-    let (after, before, path) = (&new["spec"], &old["spec"], Path::new("spec"));
-    for field in ["selector", "completionMode", "template"] {
-        errors.extend(immutable(&after[field], &before[field], &path.child(field)));
-    }
-    if text(&after["completionMode"]) != "Indexed" {
-        errors.extend(immutable(&after["completions"], &before["completions"], &path.child("completions")));
-    }
+    rules::validate_update(new, old, &mut errors);
     errors
 }
+
+#[cfg(test)]
+mod tests;
