@@ -11,9 +11,9 @@ use crate::key::Key;
 use crate::plan::{Plan, Reason};
 use crate::view::{Changed, View};
 use crate::{
-    cron_job, daemon_set, deployment, endpoint_slice, endpoint_slice_mirroring, endpoints, garbage, job,
-    load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, programmed, provision,
-    replica_set, schedule, service_account, stateful_set,
+    cron_job, daemon_set, deployment, disruption, endpoint_slice, endpoint_slice_mirroring, endpoints,
+    garbage, job, load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, programmed,
+    provision, replica_set, schedule, service_account, stateful_set,
 };
 
 macro_rules! controllers {
@@ -61,6 +61,7 @@ controllers! {
     Programmed: programmed, "programmed-controller";
     PersistentVolume: persistent_volume, "persistentvolume-controller";
     Provision: provision, "kelson.dev/local";
+    Disruption: disruption, "controllermanager";
 }
 
 /// One thing for one controller to look at.

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{
     ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -122,4 +123,5 @@ kinds! {
     persistent_volumes: PersistentVolume, false;
     persistent_volume_claims: PersistentVolumeClaim, true;
     storage_classes: StorageClass, false;
+    pod_disruption_budgets: PodDisruptionBudget, true;
 }

@@ -9,6 +9,7 @@ pub mod controllers;
 pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;
+pub mod disruption;
 pub mod election;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;

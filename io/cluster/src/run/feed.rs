@@ -65,6 +65,7 @@ mod kinds {
     pub(super) use k8s_openapi::api::coordination::v1::*;
     pub(super) use k8s_openapi::api::core::v1::*;
     pub(super) use k8s_openapi::api::discovery::v1::EndpointSlice;
+    pub(super) use k8s_openapi::api::policy::v1::PodDisruptionBudget;
     pub(super) use k8s_openapi::api::storage::v1::StorageClass;
 }
 
