@@ -3,6 +3,7 @@
 mod harness;
 
 mod api_proxy;
+mod budgets;
 mod clusterip;
 mod durability;
 mod environment;
@@ -12,6 +13,7 @@ mod host_ports;
 mod ingress;
 mod kubectl;
 mod names;
+mod node_rights;
 mod outside;
 mod pods;
 mod proxy;

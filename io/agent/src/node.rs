@@ -159,7 +159,6 @@ fn labels(config: &AgentConfig) -> BTreeMap<String, String> {
         pair("kubernetes.io/arch", arch()),
         pair("kubernetes.io/os", "linux"),
         pair("kubernetes.io/hostname", &config.node_name),
-        pair("node-role.kubernetes.io/control-plane", ""),
     ])
 }
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod ingress_class;
 pub(crate) mod node;
+mod node_labels;
 
 use kelson_machinery::status::{GroupName, Status};
 use kelson_machinery::{Object, meta};
@@ -52,7 +53,7 @@ pub(crate) async fn namespace_accepts(call: &Call, name: &str) -> Result<(), Sta
 
 /// Gives a new object, named already, what depends on others; refuses one its user may not make.
 pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Status> {
-    node::may_create(call, object)?;
+    node::may_create(call, object).await?;
     match (call.kind.group, call.kind.plural) {
         ("", "pods") => accounts::complete_pod(call, object).await,
         ("", "secrets") => accounts::complete_secret(call, object).await,

@@ -49,7 +49,13 @@ pub(crate) fn is_reachable(core: &Core) -> bool {
     !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
-fn call(core: &Arc<Core>, plural: &str, namespace: &str, name: &str) -> Result<Call, Status> {
+/// A call of the server itself on one object.
+pub(crate) fn call(
+    core: &Arc<Core>,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Call, Status> {
     let mut kinds = kelson_registry::kinds().iter();
     let kind = *kinds.find(|kind| kind.plural == plural).ok_or_else(Status::no_such_resource)?;
     let path = ResourcePath {

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Response, StatusCode, header};
 use futures_util::FutureExt;
+use kelson_machinery::selector::FieldSelector;
 use kelson_machinery::status::{Attempt, Status};
 use kelson_registry::{Kind, OlderVersion, Subresource};
 
@@ -48,6 +49,9 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request) -> Response<Body> 
         Ok(user) => user,
         Err(status) => return response::failure(&status),
     };
+    if let Err(error) = core.rights.refresh_for(&user).await {
+        return response::failure(&objects::store_failure(error));
+    }
     let path = request.uri().path().to_owned();
     let answer = AssertUnwindSafe(route(core, user, request)).catch_unwind().await;
     answer.unwrap_or_else(|_| {
@@ -133,6 +137,7 @@ async fn resource(core: Arc<Core>, user: User, path: ResourcePath, request: Requ
     };
     let resolved = kelson_registry::resolve(&path.group, &path.version, &path.plural);
     let asked = asked(verb, resolved, &path);
+    let selected = selected(verb, &query);
     let attempt = Attempt {
         user: &user.name,
         verb: verb.as_str(),
@@ -140,7 +145,8 @@ async fn resource(core: Arc<Core>, user: User, path: ResourcePath, request: Requ
         resource: &path.plural,
         subresource: path.subresource.as_deref().unwrap_or_default(),
         namespace: path.scope(),
-        name: path.name.as_deref().unwrap_or_default(),
+        name: path.name.as_deref().or(selected.as_deref()).unwrap_or_default(),
+        field_selector: if verb.lists() { query.get("fieldSelector") } else { "" },
         path: request.uri().path(),
     };
     let answer = match core.rights.check(&user, &attempt) {
@@ -157,6 +163,18 @@ async fn resource(core: Arc<Core>, user: User, path: ResourcePath, request: Requ
     };
     core.metrics.answered(asked, answer.status().as_u16());
     answer
+}
+
+/// The one name that a list or watch is narrowed to, which rules may allow by name.
+fn selected(verb: Verb, query: &Query) -> Option<String> {
+    if !verb.lists() || query.get("fieldSelector").is_empty() {
+        return None;
+    }
+    let selector = FieldSelector::parse(query.get("fieldSelector")).ok()?;
+    let name = selector.exact("metadata.name")?;
+    // A name that no path could carry would pass for another one.
+    let usable = !name.contains(['/', '%']) && !matches!(name, "." | "..");
+    usable.then(|| name.to_owned())
 }
 
 fn asked(verb: Verb, resolved: Option<Resolved>, path: &ResourcePath) -> Asked {

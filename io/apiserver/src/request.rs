@@ -142,6 +142,11 @@ impl Verb {
         }
     }
 
+    /// Whether it is about a collection as selectors narrow it.
+    pub fn lists(self) -> bool {
+        matches!(self, Self::List | Self::Watch)
+    }
+
     /// Whether it only reads, for the limit on requests under way.
     pub fn reads(self) -> bool {
         matches!(self, Self::Get | Self::List | Self::Watch)

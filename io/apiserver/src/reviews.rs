@@ -29,7 +29,7 @@ pub(crate) async fn create(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Re
         "tokenreviews" => token(call, &review).await?,
         "selfsubjectreviews" => json!({"userInfo": user_info(&call.user)}),
         "selfsubjectrulesreviews" => rules(call, &review)?,
-        _ => access(call, &review)?,
+        _ => access(call, &review).await?,
     };
     review["status"] = status;
     let metadata = meta::map_of(meta::entry(&mut review, &["metadata"]));
@@ -102,7 +102,7 @@ fn rules(call: &Call, review: &Object) -> Result<Value, Status> {
 }
 
 /// The three kinds of access reviews: of oneself, of anybody, of anybody in one namespace.
-fn access(call: &Call, review: &Object) -> Result<Value, Status> {
+async fn access(call: &Call, review: &Object) -> Result<Value, Status> {
     let of_self = call.kind.plural == "selfsubjectaccessreviews";
     let errors = validate(call, review, of_self);
     if !errors.is_empty() {
@@ -122,6 +122,7 @@ fn access(call: &Call, review: &Object) -> Result<Value, Status> {
             &other
         }
     };
+    call.core.rights.refresh_for(user).await.map_err(objects::store_failure)?;
     let decision = call.core.rights.decide(user, &attempt(review, user));
     let mut status = json!({"allowed": decision.allowed});
     if !decision.reason.is_empty() {
@@ -146,6 +147,7 @@ fn attempt<'a>(review: &'a Object, user: &'a User) -> Attempt<'a> {
         subresource: text("subresource"),
         namespace: text("namespace"),
         name: text("name"),
+        field_selector: meta::get_str(spec, &["resourceAttributes", "fieldSelector", "rawSelector"]),
         path: "",
     }
 }

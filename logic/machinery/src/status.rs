@@ -399,8 +399,10 @@ pub struct Attempt<'a> {
     pub subresource: &'a str,
     /// The namespace; empty for the cluster's scope.
     pub namespace: &'a str,
-    /// The object's name, or empty.
+    /// The object's name, or empty. A list or watch of one name (`fieldSelector=metadata.name=…`) has it too.
     pub name: &'a str,
+    /// What a list or watch is narrowed to, as it was sent; empty otherwise.
+    pub field_selector: &'a str,
     /// The path, where there is no resource.
     pub path: &'a str,
 }

@@ -6,6 +6,7 @@
 mod aggregate;
 mod cover;
 pub mod defaults;
+pub mod node;
 mod policy;
 pub mod reconcile;
 mod rule;

@@ -13,6 +13,7 @@ pub mod lock;
 mod node;
 mod outside;
 mod report;
+mod role;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

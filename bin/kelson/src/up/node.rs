@@ -20,6 +20,7 @@ use super::config::Config;
 use super::ingress;
 use super::outside;
 use super::report::Report;
+use super::role;
 
 /// How long the node may take until it is ready before the start is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,6 +85,8 @@ impl Node {
         api.connect_node(&config.node_name, agent.router());
         tasks.spawn(async move { agent.finished().await });
         let (name, client) = (config.node_name.clone(), client("system:kelson"));
+        let (marking, ended) = (role::keep(client.clone(), name.clone()), shutdown.clone());
+        tasks.spawn(async move { ended.run_until_cancelled(marking).await.unwrap_or_default() });
         Ok(Self { name, client, dns, ingress, balancer, programmed, published })
     }
 
@@ -121,9 +124,11 @@ impl Node {
     }
 }
 
+/// Whether the node takes pods, and its role is known.
 fn is_ready(node: &core::Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let ready = |condition: &core::NodeCondition| condition.type_ == "Ready" && condition.status == "True";
+    conditions.into_iter().any(ready) && role::is_marked(node)
 }
 
 fn start_proxy(

@@ -1,11 +1,16 @@
-//! Nodes (`system:node:NAME` of `system:nodes`) have the rules of `system:node`, each for itself: they change their own
-//! Node, Lease and CSINode and no other's. What they may do to pods is `admission::node`'s to narrow, which sees the pod.
+//! Nodes (`system:node:NAME` of `system:nodes`): who is one, and what is known to judge by.
 //!
-//! Unlike upstream's, reading Secrets and ConfigMaps is not narrowed to those that pods of the node name.
+//! The judgement is `kelson_rbac::node`'s. What a node may do to the objects it may change is `admission::node`'s to
+//! narrow, which sees them.
+
+use std::sync::Arc;
 
 use kelson_machinery::status::Attempt;
-use kelson_rbac::{Rule, defaults};
+use kelson_rbac::Decision;
+use kelson_rbac::node::{Known, PodGraph, Volumes};
+use kelson_store::{Store, StoreError};
 
+use super::follow::Follow;
 use crate::authn::User;
 
 /// The group of all nodes.
@@ -18,36 +23,29 @@ pub(crate) fn node_name(user: &User) -> Option<&str> {
     user.name.strip_prefix(NODE_PREFIX).filter(|node| !node.is_empty() && user.is_in(NODES))
 }
 
-/// What nodes may do.
+/// What nodes may do, now.
 pub(super) struct Nodes {
-    rules: Vec<Rule>,
-}
-
-impl Default for Nodes {
-    fn default() -> Self {
-        let mut rules = defaults::node_rules();
-        // Our agent follows what its pods mount by watching, where the kubelet asks again and again.
-        let read = "get list watch";
-        rules.push(Rule::on(read, &[""], "persistentvolumeclaims persistentvolumes namespaces"));
-        Self { rules }
-    }
+    rights: kelson_rbac::node::Nodes,
+    pods: Follow<PodGraph>,
+    volumes: Follow<Volumes>,
 }
 
 impl Nodes {
-    /// Whether a node may do this.
-    pub fn allows(&self, node: &str, attempt: &Attempt<'_>) -> bool {
-        self.rules.iter().any(|rule| rule.allows(attempt)) && is_own(node, attempt)
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        let pods = Follow::new(store.clone(), "/registry/core/pods/");
+        let volumes = Follow::new(store, "/registry/core/persistentvolumes/");
+        Self { rights: kelson_rbac::node::Nodes::default(), pods, volumes }
     }
-}
 
-/// Whether an attempt to change what belongs to one node is that node's. Creations have no name yet.
-fn is_own(node: &str, attempt: &Attempt<'_>) -> bool {
-    let changes = !matches!(attempt.verb, "get" | "list" | "watch" | "create");
-    match attempt.resource {
-        "leases" => {
-            attempt.namespace == "kube-node-lease" && (attempt.verb == "create" || attempt.name == node)
-        }
-        "nodes" | "csinodes" => !changes || attempt.name == node,
-        _ => true,
+    /// Takes in the pods and volumes committed before now.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        self.pods.take_in().await?;
+        self.volumes.take_in().await
+    }
+
+    /// Whether a node may do this, by what was taken in last.
+    pub fn decide(&self, node: &str, attempt: &Attempt<'_>) -> Decision {
+        let (pods, volumes) = (self.pods.index(), self.volumes.index());
+        self.rights.decide(node, attempt, Known { pods: &pods, volumes: &volumes })
     }
 }

@@ -67,15 +67,18 @@ async fn nodes_change_what_is_theirs() {
         name,
         ..Attempt::default()
     };
+    // Whose Node it is, admission sees.
     check(&rights, &node, on("patch", "nodes", "n1"), true);
-    check(&rights, &node, on("patch", "nodes", "n2"), false);
+    check(&rights, &node, on("get", "nodes", "n2"), false);
     check(&rights, &node, on("delete", "nodes", "n1"), false);
-    check(&rights, &node, on("list", "pods", ""), true);
+    check(&rights, &node, on("list", "pods", ""), false);
+    let own = Attempt { field_selector: "spec.nodeName=n1", ..on("list", "pods", "") };
+    check(&rights, &node, own, true);
     check(&rights, &node, on("create", "deployments", ""), false);
     check(&rights, &node, lease("n1"), true);
     check(&rights, &node, lease("n2"), false);
     check(&rights, &node, Attempt { namespace: "default", ..lease("n1") }, false);
-    check(&rights, &User::new("system:node:n1", &[]), on("list", "pods", ""), false);
+    check(&rights, &User::new("system:node:n1", &[]), own, false);
 }
 
 #[tokio::test]

@@ -45,6 +45,9 @@ pub(crate) async fn create(call: &Call, headers: &HeaderMap, bytes: &[u8]) -> Re
     }
     let seconds = meta::get_i64(&asked, &["spec", "expirationSeconds"]).unwrap_or(SECONDS);
     check_life(seconds)?;
+    if node_name(&call.user).is_some() {
+        check_reference(call, &asked["spec"]["boundObjectRef"])?;
+    }
     let bound = bound(call, &asked).await?;
     check_node(call, bound.as_ref())?;
     let audiences = audiences(call, &asked);
@@ -173,13 +176,27 @@ async fn find(call: &Call, plural: &str, namespace: &str, name: &str) -> Result<
     objects::decode(&*get::entry(&call.core, kind, namespace, name).await?)
 }
 
+/// Nodes say for which pod they ask.
+fn check_reference(call: &Call, reference: &Value) -> Result<(), Status> {
+    let text = |field: &str| meta::get_str(reference, &[field]);
+    if text("apiVersion") != "v1" || text("kind") != "Pod" || text("name").is_empty() {
+        return Err(forbidden(call, "node requested token not bound to a pod"));
+    }
+    if text("uid").is_empty() {
+        return Err(forbidden(call, "node requested token with a pod binding without a uid"));
+    }
+    Ok(())
+}
+
 /// Nodes ask for tokens of the pods they run.
 fn check_node(call: &Call, bound: Option<&Bound>) -> Result<(), Status> {
     let Some(node) = node_name(&call.user) else { return Ok(()) };
-    let why = match bound {
-        Some(Bound::Pod(pod, _)) if meta::get_str(pod, &["spec", "nodeName"]) == node => return Ok(()),
-        Some(Bound::Pod(..)) => "node requested token bound to a pod scheduled on a different node",
-        _ => "node requested token not bound to a pod",
-    };
-    Err(Status::forbidden(&objects::resource(call.kind), call.name(), why))
+    match bound {
+        Some(Bound::Pod(pod, _)) if meta::get_str(pod, &["spec", "nodeName"]) == node => Ok(()),
+        _ => Err(forbidden(call, "node requested token bound to a pod scheduled on a different node")),
+    }
+}
+
+fn forbidden(call: &Call, why: &str) -> Status {
+    Status::forbidden(&objects::resource(call.kind), call.name(), why)
 }

@@ -277,10 +277,11 @@ async fn pods_need_an_account_and_secrets_of_old_get_a_token() {
 #[tokio::test]
 async fn nodes_see_to_their_own_pods() {
     let harness = Harness::new().await;
+    let mut uids = Vec::new();
     for (name, node) in [("mine", "n1"), ("other", "n2")] {
         let mut pod = pod(name);
         pod["spec"]["nodeName"] = json!(node);
-        harness.post(PODS, pod).await.expect(201);
+        uids.push(harness.post(PODS, pod).await.expect(201)["metadata"]["uid"].clone());
     }
     let node = || User::new("system:node:n1", &["system:nodes"]);
     let status = json!({"status": {"phase": "Running"}}).to_string();
@@ -294,12 +295,13 @@ async fn nodes_see_to_their_own_pods() {
     let text =
         "pods \"other\" is forbidden: node \"n1\" can only delete pods with spec.nodeName set to itself";
     assert_eq!(delete.status(), (403, "Forbidden", text));
-    let token = |name: &str| {
-        json!({"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": name}}}).to_string()
+    let token = |name: &str, uid: &Value| {
+        json!({"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": name, "uid": uid}}})
+            .to_string()
     };
     let path = format!("{ACCOUNTS}/default/token");
-    assert_eq!(harness.send(node(), "POST", &path, &[], token("mine")).await.code, 201);
-    let answer = harness.send(node(), "POST", &path, &[], token("other")).await;
+    assert_eq!(harness.send(node(), "POST", &path, &[], token("mine", &uids[0])).await.code, 201);
+    let answer = harness.send(node(), "POST", &path, &[], token("other", &uids[1])).await;
     let text = "serviceaccounts \"default\" is forbidden: node requested token bound to a pod scheduled on a different node";
     assert_eq!(answer.status(), (403, "Forbidden", text));
     assert_eq!(harness.send(node(), "POST", PODS, &[], pod("x").to_string()).await.code, 403);

@@ -103,7 +103,8 @@ impl DeleteOptions {
         Err(Status::invalid(&GroupName::new("meta.k8s.io", "DeleteOptions"), "", vec![error]))
     }
 
-    fn is_dry_run(&self) -> bool {
+    /// Whether nothing is to be done in earnest.
+    pub fn is_dry_run(&self) -> bool {
         self.dry_run.as_ref().is_some_and(|values| !values.is_empty())
     }
 
@@ -179,7 +180,7 @@ pub(crate) async fn delete_object(
     for _ in 0..TRIES {
         let entry = get::entry(&call.core, call.kind, call.namespace(), name).await?;
         let old = objects::decode(&entry)?;
-        admission::node::may_touch(call, &old, "delete")?;
+        admission::node::may_delete(call, &old)?;
         check_preconditions(call, &old, options)?;
         let (new, over) = decide(call, &old, options);
         if options.is_dry_run() {

@@ -156,7 +156,7 @@ fn settle(call: &Call, mode: Mode, origin: Origin, mut new: Object, old: &Object
         return Ok(new);
     }
     escalation::check(call, &new, Some(old))?;
-    admission::node::may_touch(call, old, "update pod status for")?;
+    admission::node::may_change(call, mode, &new, old)?;
     (call.kind.default)(&mut new);
     match mode {
         Mode::Status => (call.kind.prepare_status_update)(&mut new, old),

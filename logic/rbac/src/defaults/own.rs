@@ -21,6 +21,7 @@ pub(super) fn roles() -> Vec<(&'static str, Vec<Rule>)> {
         ("system:kelson:controllers", controllers()),
         ("system:kelson:node-proxier", node_proxier()),
         ("system:kelson:observer", vec![Rule::on(READ, CORE, "nodes")]),
+        ("system:kelson:node-role", vec![Rule::on("patch", CORE, "nodes")]),
         ("system:kelson:ingress", ingress()),
         ("system:kelson:volumes", volumes()),
     ]
@@ -31,6 +32,7 @@ pub(super) fn bindings() -> impl Iterator<Item = (&'static str, &'static [&'stat
         ("system:kelson:controllers", &["User system:kube-controller-manager"][..]),
         ("system:kelson:node-proxier", &["User system:kube-proxy"][..]),
         ("system:kelson:observer", &["User system:kelson"][..]),
+        ("system:kelson:node-role", &["User system:kelson"][..]),
         ("system:kelson:ingress", &["User system:kelson-ingress"][..]),
         ("system:kelson:volumes", &["User system:kelson-volumes"][..]),
     ]
