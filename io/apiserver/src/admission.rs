@@ -55,7 +55,12 @@ pub(crate) async fn namespace_accepts(call: &Call, name: &str) -> Result<(), Sta
 pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Status> {
     node::may_create(call, object).await?;
     match (call.kind.group, call.kind.plural) {
-        ("", "pods") => accounts::complete_pod(call, object).await,
+        ("", "pods") => {
+            if let Some(error) = kelson_registry::ephemeral::refuse_at_creation(object) {
+                return Err(Status::invalid(&objects::kind_name(call.kind), meta::name(object), vec![error]));
+            }
+            accounts::complete_pod(call, object).await
+        }
         ("", "secrets") => accounts::complete_secret(call, object).await,
         ("networking.k8s.io", "ingresses") => ingress_class::complete(call, object).await,
         _ => escalation::check(call, object, None),

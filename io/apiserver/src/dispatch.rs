@@ -197,7 +197,12 @@ async fn admitted(
     let header = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let accept = match Accept::negotiate(header) {
         Ok(accept) => accept,
-        Err(status) if matches!(path.subresource.as_deref(), None | Some("status" | "scale")) => {
+        Err(status)
+            if matches!(
+                path.subresource.as_deref(),
+                None | Some("status" | "scale" | "ephemeralcontainers")
+            ) =>
+        {
             return response::failure(&status);
         }
         Err(_) => Accept::default(),
@@ -310,7 +315,8 @@ async fn part(call: &Call, below: Subresource, verb: Verb, request: Request) -> 
     if below == Subresource::Proxy {
         return proxy::proxy(call, request).await;
     }
-    if call.accept.shape != Shape::Whole && below != Subresource::Status {
+    let shows_itself = matches!(below, Subresource::Status | Subresource::EphemeralContainers);
+    if call.accept.shape != Shape::Whole && !shows_itself {
         call.accept.plain()?;
     }
     let (parts, body) = request.into_parts();
@@ -321,6 +327,13 @@ async fn part(call: &Call, below: Subresource, verb: Verb, request: Request) -> 
             update::update(call, &parts.headers, &bytes, Mode::Status).await
         }
         (Subresource::Status, Verb::Patch) => patch::patch(call, &parts.headers, &bytes, Mode::Status).await,
+        (Subresource::EphemeralContainers, Verb::Get) => get::get(call).await,
+        (Subresource::EphemeralContainers, Verb::Update) => {
+            update::update(call, &parts.headers, &bytes, Mode::Ephemeral).await
+        }
+        (Subresource::EphemeralContainers, Verb::Patch) => {
+            patch::patch(call, &parts.headers, &bytes, Mode::Ephemeral).await
+        }
         (Subresource::Scale, Verb::Get) => scale::get(call).await,
         (Subresource::Scale, Verb::Update) => scale::update(call, &parts.headers, &bytes).await,
         (Subresource::Scale, Verb::Patch) => scale::patch(call, &parts.headers, &bytes).await,

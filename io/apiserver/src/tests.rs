@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod client;
 mod deletion;
+mod ephemeral;
 mod evictions;
 mod formats;
 mod kubectl;

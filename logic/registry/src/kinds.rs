@@ -33,6 +33,8 @@ mod service_cidr;
 mod stateful_set;
 mod storage_class;
 
+pub use pod::ephemeral;
+
 use crate::kind::Kind;
 
 /// Every kind, in the order discovery lists them within their groups.

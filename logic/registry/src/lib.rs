@@ -25,6 +25,7 @@ mod workload;
 
 pub use decode::{DecodeError, Decoded};
 pub use kind::{Column, Kind, OlderVersion, Subresource};
+pub use kinds::ephemeral;
 pub use pod_spec::qos;
 
 /// Every kind, in the order discovery lists them within their groups.

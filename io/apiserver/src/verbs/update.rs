@@ -7,6 +7,7 @@ use bytes::Bytes;
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::status::Status;
 use kelson_machinery::{Object, meta};
+use kelson_registry::ephemeral;
 use kelson_store::{Change, Entry, Expect, Op, StoreError};
 use serde_json::Value;
 
@@ -32,6 +33,8 @@ pub(crate) enum Mode {
     Main,
     /// `/status`: all but the spec.
     Status,
+    /// `/ephemeralcontainers`: that list of a pod and nothing else.
+    Ephemeral,
     /// The server's own subresources, which change what they name and nothing else; not validated as a client's.
     Internal,
 }
@@ -160,6 +163,7 @@ fn settle(call: &Call, mode: Mode, origin: Origin, mut new: Object, old: &Object
     (call.kind.default)(&mut new);
     match mode {
         Mode::Status => (call.kind.prepare_status_update)(&mut new, old),
+        Mode::Ephemeral => ephemeral::prepare(&mut new, old),
         _ => (call.kind.prepare_update)(&mut new, old),
     }
     if origin == Origin::Written {
@@ -167,6 +171,7 @@ fn settle(call: &Call, mode: Mode, origin: Origin, mut new: Object, old: &Object
     }
     let errors = match mode {
         Mode::Status => (call.kind.validate_status_update)(&new, old),
+        Mode::Ephemeral => ephemeral::validate(&new, old),
         _ => {
             let mut errors = (call.kind.validate)(&new);
             errors.extend((call.kind.validate_update)(&new, old));

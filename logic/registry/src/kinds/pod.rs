@@ -1,5 +1,6 @@
 //! Pod: what workloads make and the node runs. Its spec's rules are in `crate::pod_spec`.
 
+pub mod ephemeral;
 mod print;
 mod update;
 

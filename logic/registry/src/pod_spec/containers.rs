@@ -3,7 +3,7 @@
 use super::spec::supported;
 use super::{environment, probes, resources};
 use crate::metadata::checked;
-use crate::walk::{flag, int, items, present, text};
+use crate::walk::{entries, flag, int, items, present, text};
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::names;
 use serde_json::Value;
@@ -30,6 +30,58 @@ pub fn validate(spec: &Value, path: &Path, volumes: &BTreeSet<&str>, errors: &mu
             }
         }
         host_port_conflicts(&spec[list], &path.child(list), errors);
+    }
+    ephemeral(spec, path, volumes, &mut names, errors);
+}
+
+/// What an ephemeral container may say; it is no part of the pod's work.
+const EPHEMERAL_FIELDS: [&str; 17] = [
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "image",
+    "imagePullPolicy",
+    "name",
+    "securityContext",
+    "stdin",
+    "stdinOnce",
+    "targetContainerName",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "tty",
+    "volumeDevices",
+    "volumeMounts",
+    "workingDir",
+];
+
+fn ephemeral<'a>(
+    spec: &'a Value,
+    path: &Path,
+    volumes: &BTreeSet<&str>,
+    names: &mut BTreeSet<&'a str>,
+    errors: &mut Vec<FieldError>,
+) {
+    const DETAIL: &str = "cannot be set for an Ephemeral Container";
+    let targets = names.clone();
+    for (index, container) in items(&spec["ephemeralContainers"]).iter().enumerate() {
+        let at = path.child("ephemeralContainers").index(index);
+        validate_one(container, &at, volumes, names, errors);
+        let target = text(&container["targetContainerName"]);
+        if !target.is_empty() && !targets.contains(target) {
+            errors.push(FieldError::not_found(&at.child("targetContainerName"), target));
+        }
+        for (field, value) in entries(container) {
+            if !EPHEMERAL_FIELDS.contains(&field) && present(value) {
+                errors.push(FieldError::forbidden(&at.child(field), DETAIL));
+            }
+        }
+        for (number, mount) in items(&container["volumeMounts"]).iter().enumerate() {
+            for field in ["subPath", "subPathExpr"].into_iter().filter(|field| present(&mount[*field])) {
+                let place = at.child("volumeMounts").index(number).child(field);
+                errors.push(FieldError::forbidden(&place, DETAIL));
+            }
+        }
     }
 }
 
