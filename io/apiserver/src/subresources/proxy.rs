@@ -1,4 +1,5 @@
-//! `pods/<name>/proxy` and `services/<name>/proxy`: an HTTP request to a program in a pod, on the user's behalf.
+//! `pods/<name>/proxy` and `services/<name>/proxy`: an HTTP request to a program in a pod, on the user's behalf; and
+//! `nodes/<name>/proxy`: one to the node's kubelet API.
 //!
 //! Decides only where it goes; `forward` takes it there. The name may say more than a name: `web`, `web:port` and
 //! `https:web:port`. Invariant: it goes to the address of a pod of the same namespace and nowhere else, so that who may
@@ -8,10 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Method, Response, StatusCode, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{Method, Response, StatusCode, Uri, header};
 use kelson_machinery::status::Status;
 use kelson_machinery::{Object, meta};
 use kelson_registry::Kind;
+use tower::ServiceExt;
 
 use crate::forward::{Target, forward};
 use crate::objects;
@@ -21,21 +24,52 @@ use crate::verbs::get;
 
 /// Segments of `/api/v1/namespaces/<namespace>/<plural>/<name>/proxy`.
 const SEGMENTS: usize = 7;
+/// Segments of `/api/v1/nodes/<name>/proxy`.
+const NODE_SEGMENTS: usize = 5;
+/// Where a node's kubelet API is found.
+const KUBELET_PORT: &str = "10250";
 
 /// Sends the request to where the name leads.
 pub(crate) async fn proxy(call: &Call, request: Request) -> Reply {
     let place = match call.kind.plural {
         "pods" => pod(call).await?,
         "services" => service(call).await?,
+        "nodes" => return node(call, request).await,
         _ => return Err(Status::no_such_resource()),
     };
-    let (prefix, path) = split(request.uri().path());
+    let (prefix, path) = split(request.uri().path(), SEGMENTS);
     if path.is_empty() && matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(to_root(&request));
     }
     let target =
         Target { tls: place.tls, address: place.address, prefix: prefix.to_owned(), path: path.to_owned() };
     forward(&target, request, call.core.shutdown.clone()).await
+}
+
+/// Hands the request to the node's kubelet API, which never sees the user's credential.
+async fn node(call: &Call, mut request: Request) -> Reply {
+    let invalid = || Status::bad_request(format!("invalid node request \"{}\"", call.name()));
+    let id = Id::parse(call.name()).ok_or_else(invalid)?;
+    get::entry(&call.core, call.kind, "", id.name).await?;
+    if !matches!(id.port, "" | KUBELET_PORT) {
+        let why =
+            format!("invalid port \"{}\": a node serves its kubelet API alone, at {KUBELET_PORT}", id.port);
+        return Err(Status::bad_request(why));
+    }
+    let (_, path) = split(request.uri().path(), NODE_SEGMENTS);
+    if path.is_empty() && matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(to_root(&request));
+    }
+    let missing = || {
+        Status::service_unavailable(format!("error dialing backend: node \"{}\" is not connected", id.name))
+    };
+    let router = call.core.node(id.name).ok_or_else(missing)?;
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let target = format!("{}{query}", if path.is_empty() { "/" } else { path }).parse::<PathAndQuery>();
+    let target = target.map_err(|error| Status::bad_request(format!("invalid path: {error}")))?;
+    *request.uri_mut() = Uri::from(target);
+    request.headers_mut().remove(header::AUTHORIZATION);
+    Ok(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
 }
 
 /// Where a request goes.
@@ -173,9 +207,9 @@ fn core_kind(plural: &str) -> &'static Kind {
 }
 
 /// A path as it came, cut after `proxy`: what stands before, and what the program is asked for.
-fn split(path: &str) -> (&str, &str) {
+fn split(path: &str, segments: usize) -> (&str, &str) {
     let mut end = 0;
-    for _ in 0..SEGMENTS {
+    for _ in 0..segments {
         let rest = &path[end..];
         let slashes = rest.len() - rest.trim_start_matches('/').len();
         end += slashes + rest[slashes..].find('/').unwrap_or(rest.len() - slashes);

@@ -151,3 +151,26 @@ async fn a_service_is_applied_and_keeps_its_address() {
     );
     assert_eq!(changed["spec"]["ports"][0]["port"], 81);
 }
+
+#[tokio::test]
+async fn a_scale_is_applied_and_owned_through_scale() {
+    let harness = Harness::new().await;
+    let path = format!("{DEPLOYMENTS}/d");
+    apply(&harness, &path, "fieldManager=me", wanted(Some(3))).await.expect(201);
+    let scale = |replicas: i64| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": replicas}});
+    let below = format!("{path}/scale");
+    let refused = apply(&harness, &below, "fieldManager=scaler", scale(5)).await;
+    let text = "Apply failed with 1 conflict: conflict with \"me\": .spec.replicas";
+    assert_eq!(refused.status(), (409, "Conflict", text));
+    let scaled = apply(&harness, &below, "fieldManager=scaler&force=true", scale(5)).await.expect(200);
+    assert_eq!((&scaled["kind"], &scaled["spec"]["replicas"]), (&json!("Scale"), &json!(5)));
+    let object = harness.get(&path).await.expect(200);
+    assert_eq!(object["spec"]["replicas"], 5);
+    assert_eq!(owners(&object), ["me Apply", "scaler Apply scale"]);
+    let other = json!({"apiVersion": "apps/v1", "kind": "Scale", "spec": {"replicas": 1}});
+    let text = "Incorrect version specified in apply patch. Specified patch version: apps/v1, expected: autoscaling/v1";
+    assert_eq!(apply(&harness, &below, "fieldManager=x", other).await.status(), (400, "BadRequest", text));
+    assert_eq!(apply(&harness, &below, "force=true", scale(1)).await.code, 422);
+    let negative = apply(&harness, &below, "fieldManager=scaler", scale(-1)).await;
+    assert_eq!(negative.code, 422, "{negative:?}");
+}

@@ -67,3 +67,28 @@ async fn what_is_not_clear_is_said_in_upstreams_words() {
         harness.send(User::new("jane", &[]), "GET", &format!("{PODS}/one/log"), &[], Body::empty()).await;
     assert!(answer.status().2.contains("cannot get resource \"pods/log\""), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_nodes_own_api_is_reached_through_its_proxy() {
+    let harness = Harness::new().await;
+    harness.server.connect_node("n1", echo());
+    for name in ["n1", "n2"] {
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+        harness.post("/api/v1/nodes", node).await.expect(201);
+    }
+    let get = async |user: User, path: &str| {
+        harness.send(user, "GET", &format!("/api/v1/nodes/{path}"), &[], Body::empty()).await
+    };
+    assert_eq!(get(admin(), "n1/proxy/pods?a=b").await.expect(200), "GET /pods?a=b");
+    assert_eq!(get(admin(), "https:n1:10250/proxy/a/b/").await.expect(200), "GET /a/b/");
+    let moved = get(admin(), "n1/proxy").await;
+    assert_eq!((moved.code, &moved.headers["location"]), (301, &"/api/v1/nodes/n1/proxy/".parse().unwrap()));
+    assert_eq!(get(admin(), "n3/proxy/pods").await.status(), (404, "NotFound", "nodes \"n3\" not found"));
+    let lost = "error dialing backend: node \"n2\" is not connected";
+    assert_eq!(get(admin(), "n2/proxy/pods").await.status(), (503, "ServiceUnavailable", lost));
+    assert_eq!(get(admin(), "n1:22/proxy/").await.code, 400);
+    let refused = get(User::new("jane", &[]), "n1/proxy/pods").await;
+    let text = "nodes \"n1\" is forbidden: User \"jane\" cannot get resource \"nodes/proxy\" in API group \"\" at the \
+                cluster scope";
+    assert_eq!(refused.status(), (403, "Forbidden", text));
+}

@@ -21,10 +21,7 @@ use crate::verbs::update::{self, Mode};
 pub(crate) async fn apply(call: &Call, bytes: &[u8], mode: Mode) -> Reply {
     let view = View::of(call)?;
     let options = Options::parse(&call.query, "PatchOptions")?;
-    if call.query.get("fieldManager").is_empty() {
-        let error = FieldError::required(&Path::new("fieldManager"), "is required for apply patch");
-        return Err(Status::invalid(&GroupName::new("meta.k8s.io", "PatchOptions"), "", vec![error]));
-    }
+    require_writer(call)?;
     let force = call.query.flag("force");
     let config = read(call, bytes)?;
     let stated = |live: Option<&Object>| decoded(call, ownership::state(call, mode, live, &config, force)?);
@@ -46,6 +43,15 @@ pub(crate) async fn apply(call: &Call, bytes: &[u8], mode: Mode) -> Reply {
         other => (StatusCode::OK, other?),
     };
     Ok(response::encoded(code, view.encoding, view.bytes(&stored, true)?))
+}
+
+/// Whoever applies says who is applying.
+pub(crate) fn require_writer(call: &Call) -> Result<(), Status> {
+    if !call.query.get("fieldManager").is_empty() {
+        return Ok(());
+    }
+    let error = FieldError::required(&Path::new("fieldManager"), "is required for apply patch");
+    Err(Status::invalid(&GroupName::new("meta.k8s.io", "PatchOptions"), "", vec![error]))
 }
 
 /// The configuration, as its writer wrote it but for its version and place.
@@ -109,7 +115,8 @@ fn check_types(call: &Call, config: &Object) -> Result<(), Status> {
     }
 }
 
-fn decoded(call: &Call, object: Object) -> Result<Object, Status> {
+/// The object as its type has it.
+pub(crate) fn decoded(call: &Call, object: Object) -> Result<Object, Status> {
     let decoded = (call.kind.decode)(object).map_err(|error| Status::bad_request(error.to_string()))?;
     Ok(decoded.object)
 }

@@ -23,7 +23,8 @@ const ACCEPTED: [&str; 4] = [
     "application/strategic-merge-patch+json",
     APPLY,
 ];
-const APPLY: &str = "application/apply-patch+yaml";
+/// The media type of an apply.
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 
 /// How a patch is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

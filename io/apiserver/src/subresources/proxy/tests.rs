@@ -24,7 +24,7 @@ fn names_may_carry_a_scheme_and_a_port() {
 
 #[test]
 fn paths_are_cut_as_they_came() {
-    let check = |path: &str, expected: (&str, &str)| assert_eq!(split(path), expected);
+    let check = |path: &str, expected: (&str, &str)| assert_eq!(split(path, super::SEGMENTS), expected);
     let root = "/api/v1/namespaces/d/services/https:web:443/proxy";
     check(root, (root, ""));
     check(&format!("{root}/"), (root, "/"));
