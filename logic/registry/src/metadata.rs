@@ -7,6 +7,7 @@ use crate::walk::{self, entries, flag, int, items, present, text};
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::{Object, names};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// How a name is checked: `names::dns1123_subdomain` and its siblings.
 pub type NameRule = fn(&str) -> Result<(), Vec<String>>;
@@ -201,7 +202,7 @@ fn late_finalizers(new: &Value, old: &Value, path: &Path) -> Vec<FieldError> {
     if !present(&old["deletionTimestamp"]) {
         return Vec::new();
     }
-    let before = walk::texts(&old["finalizers"]);
+    let before: BTreeSet<&str> = walk::texts(&old["finalizers"]).into_iter().collect();
     let added: Vec<&str> =
         walk::texts(&new["finalizers"]).into_iter().filter(|name| !before.contains(name)).collect();
     if added.is_empty() {

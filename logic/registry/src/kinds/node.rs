@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Node;
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::{Object, meta, names};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 pub const KIND: Kind = Kind {
     short_names: &["no"],
@@ -97,17 +98,16 @@ fn address(node: &Object, kind: &str) -> String {
 fn validate(node: &Object) -> Vec<FieldError> {
     let mut errors = metadata::cluster(node);
     let path = Path::new("spec");
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for (index, taint) in items(&node["spec"]["taints"]).iter().enumerate() {
         let at = path.child("taints").index(index);
         let (key, value, effect) = (text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]));
         errors.extend(checked(&at.child("key"), key, names::qualified_name(key)));
         errors.extend(checked(&at.child("value"), value, names::label_value(value)));
         crate::pod_spec::spec::supported(taint, "effect", &EFFECTS, &at, &mut errors);
-        if seen.contains(&(key, effect)) {
+        if !seen.insert((key, effect)) {
             errors.push(FieldError::duplicate(&at, taint.clone()));
         }
-        seen.push((key, effect));
     }
     for (index, cidr) in items(&node["spec"]["podCIDRs"]).iter().enumerate() {
         errors.extend(crate::ip::validate_cidr(text(cidr), &path.child("podCIDRs").index(index)));

@@ -14,6 +14,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::{Object, meta, names};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 pub const KIND: Kind = Kind {
     short_names: &["sts"],
@@ -101,9 +102,10 @@ fn with_claim_volumes(spec: &Value) -> Value {
     };
     default_to(pod, "volumes", json!([]));
     let Some(volumes) = member(pod, "volumes").and_then(Value::as_array_mut) else { return spec };
+    let mut known: BTreeSet<String> = volumes.iter().map(|volume| text(&volume["name"]).to_owned()).collect();
     for claim in walk::items(&claims) {
-        let name = &claim["metadata"]["name"];
-        if !volumes.iter().any(|volume| volume["name"] == *name) {
+        let name = text(&claim["metadata"]["name"]);
+        if known.insert(name.to_owned()) {
             volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
         }
     }

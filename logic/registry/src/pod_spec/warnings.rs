@@ -3,7 +3,7 @@
 use crate::walk::{int, items, present, text};
 use kelson_machinery::field::Path;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All texts for the spec at `path`.
 pub fn warnings(spec: &Value, path: &Path) -> Vec<String> {
@@ -40,15 +40,13 @@ fn duplicate_env(container: &Value, at: &Path, warnings: &mut Vec<String>) {
 }
 
 fn duplicate_ports(container: &Value, at: &Path, warnings: &mut Vec<String>) {
-    let mut seen: Vec<(i64, &str, i64, usize)> = Vec::new();
+    let mut seen: BTreeMap<(i64, &str, i64), usize> = BTreeMap::new();
     for (index, port) in items(&container["ports"]).iter().enumerate() {
-        let (number, protocol, host) =
-            (int(&port["containerPort"]), text(&port["protocol"]), int(&port["hostPort"]));
-        let twin = seen.iter().find(|other| (other.0, other.1, other.2) == (number, protocol, host));
-        if let Some((.., first)) = twin {
-            let (here, there) = (at.child("ports").index(index), at.child("ports").index(*first));
+        let what = (int(&port["containerPort"]), text(&port["protocol"]), int(&port["hostPort"]));
+        let first = *seen.entry(what).or_insert(index);
+        if first != index {
+            let (here, there) = (at.child("ports").index(index), at.child("ports").index(first));
             warnings.push(format!("{here}: duplicate port definition with {there}"));
         }
-        seen.push((number, protocol, host, index));
     }
 }

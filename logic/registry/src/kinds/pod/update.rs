@@ -5,6 +5,7 @@ use crate::walk::{self, entries, int, items, items_mut, text};
 use kelson_machinery::Object;
 use kelson_machinery::field::{FieldError, Path};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const ONLY: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
                     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to \
@@ -69,13 +70,12 @@ fn deadline(after: &Value, before: &Value, path: &Path, errors: &mut Vec<FieldEr
 }
 
 fn tolerations(after: &Value, before: &Value, path: &Path, errors: &mut Vec<FieldError>) {
-    let kept = |old: &Value| {
-        items(&after["tolerations"]).iter().any(|new| {
-            let fields = ["key", "operator", "value", "effect"];
-            fields.iter().all(|field| new[*field] == old[*field])
-        })
+    // Fields of a decoded object: text, or not there.
+    let said = |toleration: &Value| {
+        ["key", "operator", "value", "effect"].map(|field| toleration[field].as_str().map(str::to_owned))
     };
-    if !items(&before["tolerations"]).iter().all(kept) {
+    let kept: BTreeSet<_> = items(&after["tolerations"]).iter().map(said).collect();
+    if !items(&before["tolerations"]).iter().all(|old| kept.contains(&said(old))) {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(FieldError::forbidden(&path.child("tolerations"), detail));
     }
