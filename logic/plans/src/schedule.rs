@@ -3,13 +3,15 @@
 //! View → bindings, or the condition and event that say why not. One task looks at all pending pods together
 //! (`Key::default`), so that what one takes counts for the next. Invariant: a pod is bound only to a node
 //! that passes every filter with the pods bound so far in place, and not before its claims are bound: until then the
-//! node is only noted on the claims.
+//! node is only noted on the claims. A pod that fits nowhere may drive less important ones away.
 
 pub(crate) mod affinity;
 mod fit;
 mod neighbours;
 mod nodes;
+mod preempt;
 mod refusal;
+mod spread;
 mod volumes;
 
 use std::cmp::Reverse;
@@ -24,7 +26,8 @@ use crate::plan::{Action, Plan, Reason, Step};
 use crate::pod;
 use crate::view::{Changed, View};
 pub use affinity::allows;
-use nodes::{Nodes, Placement};
+use nodes::{Nodes, Placement, Refused};
+use preempt::Outcome;
 
 const SCHEDULER: &str = "default-scheduler";
 /// Pods looked at in one plan at most; the next plan goes on.
@@ -37,15 +40,26 @@ pub fn plan(view: &View, _key: &Key, now: Timestamp) -> Plan {
         return Plan::default();
     }
     let mut nodes = Nodes::of(view);
-    let steps = waiting.into_iter().take(BATCH).flat_map(|pod| match nodes.place(view, pod) {
-        Ok(Placement { node, open }) if open.is_empty() => vec![bind(pod, &node)],
-        Ok(Placement { node, open }) => volumes::steps(view, &node, &open),
-        Err(refusal) => refuse(pod, refusal, now).into_iter().collect(),
-    });
-    Plan::of(steps.collect())
+    let (mut steps, mut evictions) = (Vec::new(), Vec::new());
+    for pod in waiting.into_iter().take(BATCH) {
+        match nodes.place(pod) {
+            Ok(Placement { node, open }) if open.is_empty() => steps.push(bind(pod, &node)),
+            Ok(Placement { node, open }) => steps.extend(volumes::steps(view, &node, &open)),
+            Err(refused) => {
+                if let Outcome::Preempts { node, victims } = &refused.outcome {
+                    steps.extend(victims.iter().filter_map(|victim| preempt::mark(victim, now)));
+                    evictions.extend(victims.iter().filter_map(|victim| preempt::evict(victim, pod, node)));
+                }
+                steps.extend(refuse(pod, refused, now));
+            }
+        }
+    }
+    let mut plan = Plan::of(steps);
+    plan.stage(evictions);
+    plan
 }
 
-/// The pods that want a node: the important first, then the oldest.
+/// The pods that want a node: the important first, of these who waits for a node already, then the oldest.
 fn waiting(view: &View) -> Vec<&Pod> {
     let mut pods: Vec<&Pod> =
         view.pods.iter().map(|(_, pod)| pod.as_ref()).filter(|pod| waits(pod)).collect();
@@ -53,6 +67,7 @@ fn waiting(view: &View) -> Vec<&Pod> {
         let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
         (
             Reverse(priority),
+            preempt::nominated(pod).is_none(),
             pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             Key::of(&pod.metadata),
         )
@@ -78,10 +93,18 @@ fn bind(pod: &Pod, node: &str) -> Step {
     ))
 }
 
-/// Says why, once for each reason.
-fn refuse(pod: &Pod, message: String, now: Timestamp) -> Option<Step> {
+/// Says why, once for each reason, and which node it waits for; nothing new while its victims take their time.
+fn refuse(pod: &Pod, refused: Refused<'_>, now: Timestamp) -> Option<Step> {
+    let Refused { message, outcome } = refused;
+    let nominated = match outcome {
+        Outcome::Preempts { node, .. } => Some(node),
+        Outcome::Waits => return None,
+        Outcome::Nothing(_) => None,
+    };
     let mut after = pod.clone();
-    let conditions = after.status.get_or_insert_default().conditions.get_or_insert_default();
+    let status = after.status.get_or_insert_default();
+    status.nominated_node_name = nominated;
+    let conditions = status.conditions.get_or_insert_default();
     let present = conditions.iter_mut().find(|condition| condition.type_ == "PodScheduled");
     let since = present.as_ref().filter(|condition| condition.status == "False");
     let since = since.and_then(|condition| condition.last_transition_time.clone()).unwrap_or(Time(now));
@@ -106,7 +129,10 @@ fn refuse(pod: &Pod, message: String, now: Timestamp) -> Option<Step> {
 pub(crate) fn wake(_view: &View, changed: &Changed) -> Vec<Key> {
     let matters = match (&changed.old, &changed.new) {
         (_, Some(Any::Pod(pod))) if waits(pod) => true,
-        (Some(Any::Pod(old)), Some(Any::Pod(new))) => pod::is_terminal(old) != pod::is_terminal(new),
+        (Some(Any::Pod(old)), Some(Any::Pod(new))) => {
+            let standing = |pod: &Pod| (pod::is_terminal(pod), pod::is_deleting(pod));
+            standing(old) != standing(new) || pod::node(old) != pod::node(new)
+        }
         (Some(Any::Pod(_)), None) => true,
         (old, Some(Any::Node(new))) => old.as_ref().is_none_or(|old| nodes::differ(old, new)),
         (Some(Any::Node(_)), None) => true,

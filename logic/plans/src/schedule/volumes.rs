@@ -6,7 +6,9 @@
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use std::sync::Arc;
 
+use super::neighbours::Neighbours;
 use super::refusal::Verdict;
+use super::spread::Gone;
 use crate::key::Key;
 use crate::plan::{Action, Step};
 use crate::storage::{self, annotation};
@@ -20,6 +22,8 @@ pub(super) struct Claims<'a> {
     bound: Vec<Option<&'a Arc<PersistentVolume>>>,
     /// Claims that wait for the pod to get a node.
     pub open: Vec<&'a Arc<PersistentVolumeClaim>>,
+    /// Claims that one pod alone may use at a time.
+    exclusive: Vec<String>,
 }
 
 /// The pod's claims, sorted out; or why no node at all will do, in upstream's words.
@@ -64,6 +68,10 @@ impl<'a> Claims<'a> {
         }
         let class =
             storage::class_of_claim(claim).and_then(|name| view.storage_classes.get(&Key::cluster(name)));
+        let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_deref()).unwrap_or_default();
+        if modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+            self.exclusive.push(name.to_owned());
+        }
         match volume {
             Some(volume) if storage::is_bound(claim) => {
                 self.bound.push(view.persistent_volumes.get(&Key::cluster(volume)));
@@ -73,6 +81,19 @@ impl<'a> Claims<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether another pod, wherever it is, has a claim that only one may use.
+pub(super) fn conflict(
+    pod: &Pod,
+    claims: &Claims<'_>,
+    neighbours: &Neighbours<'_>,
+    gone: &Gone<'_>,
+) -> Option<Verdict> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let taken = !claims.exclusive.is_empty() && neighbours.use_any(namespace, &claims.exclusive, gone);
+    let why = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+    taken.then(|| Verdict::passing(why))
 }
 
 /// Why the volumes do not go with the node.
