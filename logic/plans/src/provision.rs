@@ -21,16 +21,21 @@ use crate::pod;
 use crate::storage::{self, annotation};
 use crate::view::{Changed, View};
 
+mod expand;
+
 /// What cannot be made is said again after this long.
 const AGAIN: SignedDuration = SignedDuration::from_secs(15);
 
 /// The volume of one claim, or the claims of one pod.
-pub fn plan(view: &View, key: &Key, _now: Timestamp) -> Plan {
+pub fn plan(view: &View, key: &Key, now: Timestamp) -> Plan {
     let claims = view.pods.get(key).map(|pod| ephemeral(view, pod)).unwrap_or_default();
     let mut plan = Plan::of(claims);
-    let Some(claim) = view.persistent_volume_claims.get(key).filter(|claim| wants(view, claim)) else {
+    let Some(claim) = view.persistent_volume_claims.get(key) else { return plan };
+    if !wants(view, claim) {
+        let growth = expand::plan(view, claim, now);
+        plan.stages.extend(growth.stages);
         return plan;
-    };
+    }
     let class = storage::class_of_claim(claim).and_then(|name| view.storage_classes.get(&Key::cluster(name)));
     let Some(class) = class else { return plan };
     match make(view, claim, class) {
@@ -210,7 +215,12 @@ pub(crate) fn wake(view: &View, changed: &Changed) -> Vec<Key> {
         {
             vec![changed.key.clone()]
         }
-        Some(Any::StorageClass(_)) => open(),
+        Some(Any::StorageClass(_)) => {
+            view.persistent_volume_claims.iter().map(|(key, _)| key.clone()).collect()
+        }
+        Some(Any::PersistentVolume(volume)) => {
+            storage::claim_ref(volume).map(storage::key_of).into_iter().collect()
+        }
         new @ Some(Any::Node(_)) if place(new.as_ref()) != place(changed.old.as_ref()) => open(),
         _ => Vec::new(),
     }

@@ -103,3 +103,37 @@ fn an_ephemeral_volume_has_a_claim_of_its_own() {
     assert_eq!(claim.metadata.owner_references.unwrap()[0].uid, pod.metadata.uid.unwrap());
     assert_eq!(pod.spec.unwrap().node_name.as_deref(), Some("n"));
 }
+
+/// A claim grows with its class's leave: volume and claim say the new size, and the resizing is told as upstream tells it.
+#[test]
+fn a_claim_that_may_grow_grows() {
+    for (allowed, expected) in [(true, "2Gi"), (false, "1Gi")] {
+        for seed in 0..10 {
+            let mut world = World::new(seed);
+            let mut class = class("WaitForFirstConsumer");
+            class["allowVolumeExpansion"] = allowed.into();
+            for object in [class, keeper("n"), claim("c"), user("p", "c")] {
+                world.create(object).unwrap();
+            }
+            world.settle(|_| {});
+            let key = Key::new("default", "c");
+            world.edit::<PersistentVolumeClaim>(&key, |claim| {
+                claim["spec"]["resources"]["requests"]["storage"] = "2Gi".into();
+            });
+            world.settle(|_| {});
+            let claim: PersistentVolumeClaim = world.get(&key).unwrap();
+            let status = claim.status.unwrap();
+            assert_eq!(status.capacity.unwrap()["storage"].0, expected);
+            assert_eq!(status.conditions, None);
+            let volume = claim.spec.unwrap().volume_name.unwrap();
+            let spec = world.get::<PersistentVolume>(&Key::cluster(&volume)).unwrap().spec.unwrap();
+            assert_eq!(spec.capacity.unwrap()["storage"].0, expected);
+            if allowed {
+                assert_eq!(status.allocated_resources.unwrap()["storage"].0, "2Gi");
+                said(&world, &format!("Resizing: External resizer is resizing volume {volume}"));
+                said(&world, "VolumeResizeSuccessful: Resize volume succeeded");
+            }
+            assert_eq!(world.plans_left(), []);
+        }
+    }
+}
