@@ -184,3 +184,21 @@ async fn claims_outlive_a_restart() {
     assert_eq!(harness.post(SERVICES, one).await.code, 422);
     assert_eq!(harness.get(&format!("{SERVICES}/one")).await.code, 200);
 }
+
+#[tokio::test]
+async fn a5_3_in_a_busy_range_nothing_is_picked_twice_and_what_is_there_is_told_first() {
+    let harness = Harness::with(|config| config.service_cidr = "10.96.0.0/24".into()).await;
+    let mut seen = std::collections::BTreeSet::new();
+    for i in 0..200 {
+        let made = harness.post(SERVICES, service(&format!("s{i}"))).await.expect(201);
+        assert!(seen.insert(made["spec"]["clusterIP"].as_str().unwrap().to_owned()));
+    }
+    // Its own address is held by itself, which is no reason to refuse a change of something else.
+    let patch = json!({"metadata": {"labels": {"a": "b"}}});
+    harness.patch(&format!("{SERVICES}/s7"), "merge-patch", patch).await.expect(200);
+    // One that is there is named as such, though what it asks for is taken, too: by itself.
+    let mut again = service("s7");
+    again["spec"]["clusterIP"] =
+        harness.get(&format!("{SERVICES}/s7")).await.expect(200)["spec"]["clusterIP"].clone();
+    assert_eq!(harness.post(SERVICES, again).await.status().1, "AlreadyExists");
+}

@@ -116,15 +116,13 @@ async fn commit(call: &Call, object: Object, dry_run: bool) -> Result<Bytes, Sta
     let exists = || Status::already_exists(&objects::resource(call.kind), meta::name(&object));
     let key = objects::key(call.kind, meta::namespace(&object), meta::name(&object));
     let mut claims = Claims::new(&call.core, call.kind);
-    if dry_run {
-        if call.core.store.get(&key).await.map_err(objects::store_failure)?.is_some() {
-            return Err(exists());
-        }
-        claims.learn().await?;
+    // What it asks for may be held by the very object that is there: that one is what the client is told of.
+    if call.core.store.get(&key).await.map_err(objects::store_failure)?.is_some() {
+        return Err(exists());
     }
     for _ in 0..ALLOCATIONS_TRIED {
         let mut allocated = object.clone();
-        let mut changes = claims.create(&mut allocated)?;
+        let mut changes = claims.create(&mut allocated).await?;
         let encoded = Encoded::new(&allocated);
         if dry_run {
             return Ok(response::to_bytes(&allocated));
@@ -133,7 +131,7 @@ async fn commit(call: &Call, object: Object, dry_run: bool) -> Result<Bytes, Sta
         match call.core.store.commit(changes).await {
             Ok(revision) => return Ok(encoded.at(revision)),
             Err(StoreError::Conflict { index: 0, .. }) => return Err(exists()),
-            Err(StoreError::Conflict { .. }) => claims.learn().await?,
+            Err(StoreError::Conflict { current, .. }) => claims.heed(current.as_deref()),
             Err(error) => return Err(objects::store_failure(error)),
         }
     }

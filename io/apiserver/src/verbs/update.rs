@@ -99,14 +99,11 @@ pub(crate) async fn change_from(
     mut make: impl FnMut(&Object) -> Result<Object, Status>,
 ) -> Result<Bytes, Status> {
     let mut claims = Claims::new(&call.core, call.kind);
-    if dry_run {
-        claims.learn().await?;
-    }
     for _ in 0..TRIES {
         let entry = get::entry(&call.core, call.kind, call.namespace(), call.name()).await?;
         let old = objects::decode(&entry)?;
         let mut new = settle(call, mode, origin, make(&old)?, &old)?;
-        let mut changes = claims.update(&mut new, &old)?;
+        let mut changes = claims.update(&mut new, &old).await?;
         if new == old {
             return Ok(entry.value.clone());
         }
@@ -120,7 +117,7 @@ pub(crate) async fn change_from(
         match done {
             Ok(stored) => return Ok(stored),
             Err(StoreError::Conflict { index: 0, .. }) => {}
-            Err(StoreError::Conflict { .. }) => claims.learn().await?,
+            Err(StoreError::Conflict { current, .. }) => claims.heed(current.as_deref()),
             Err(error) => return Err(objects::store_failure(error)),
         }
     }
