@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(10);
 const ROLLOUTS: usize = 10;
 /// What to say to wrong arguments.
 const USAGE: &str =
-    "usage: kelson-bench start|pods|services|rollouts KELSON DATA-DIR, or publish KUBECONFIG COUNT";
+    "usage: kelson-bench start|pods|services|rollouts KELSON DATA-DIR, or publish KUBECONFIG [FIRST..]END";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -41,7 +41,9 @@ async fn main() -> anyhow::Result<()> {
         "services" => services::measure(kelson, &data_dir).await,
         "rollouts" => rollouts(kelson, &data_dir).await,
         "publish" => {
-            services::publish(&node::client_of(kelson).await?, 0..second.parse().context(USAGE)?).await
+            let (first, end) = second.split_once("..").unwrap_or(("0", second));
+            let numbers = first.parse().context(USAGE)?..end.parse().context(USAGE)?;
+            services::timed_publish(&node::client_of(kelson).await?, numbers).await
         }
         _ => bail!(USAGE),
     }

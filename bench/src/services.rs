@@ -57,7 +57,8 @@ pub async fn measure(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
     node.remove()
 }
 
-async fn timed_publish(client: &Client, numbers: Range<u32>) -> anyhow::Result<()> {
+/// [`publish`], and how many writes a second that was.
+pub async fn timed_publish(client: &Client, numbers: Range<u32>) -> anyhow::Result<()> {
     let (count, begin) = (numbers.len(), Instant::now());
     publish(client, numbers).await?;
     let rate = 2.0 * count as f64 / begin.elapsed().as_secs_f64();
@@ -66,7 +67,7 @@ async fn timed_publish(client: &Client, numbers: Range<u32>) -> anyhow::Result<(
 }
 
 /// Makes the Services of these numbers, three endpoints each.
-pub async fn publish(client: &Client, numbers: Range<u32>) -> anyhow::Result<()> {
+async fn publish(client: &Client, numbers: Range<u32>) -> anyhow::Result<()> {
     let made = stream::iter(numbers).map(|n| async move {
         let endpoints: Vec<Ipv4Addr> = (0..3).map(|e| Ipv4Addr::from(0x0ac8_0000 + n * 3 + e)).collect();
         create(client, &format!("svc{n}"), &endpoints).await
