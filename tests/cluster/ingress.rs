@@ -393,10 +393,18 @@ fn it_runs_alone() {
     command.args(["--publish-status-address", "192.0.2.7", "--kubeconfig"]);
     command.arg(cluster.data_dir().join("kubeconfig")).stdout(Stdio::null());
     let mut alone = command.spawn().expect("kelson ingress starts");
-    let page = "curl --silent --max-time 5 -H 'Host: x.wild.example' http://127.0.0.1:8080/";
+    let page = "curl --silent --fail --max-time 5 -H 'Host: x.wild.example' http://127.0.0.1:8080/";
     cluster.eventually("a page", || cluster.shell(page).text.contains("processed by host").then_some(()));
     let address = "-n webserver get ingress secure -o jsonpath='{.status.loadBalancer.ingress[*].ip}'";
     cluster.until(address, |shown| shown == "192.0.2.7");
+    let pages = cluster
+        .shell("curl --silent --max-time 5 http://127.0.0.1:10254/readyz http://127.0.0.1:10254/metrics");
+    assert!(
+        pages.text.starts_with("ok")
+            && pages.text.contains("kelson_ingress_requests_total{code=\"2xx\"} 1\n"),
+        "{}",
+        pages.text
+    );
     let told = Command::new("kill").arg(alone.id().to_string()).status().expect("kill runs");
     assert!(told.success());
     assert_eq!(alone.wait().expect("it ends").code(), Some(0));

@@ -13,12 +13,12 @@ use kelson_ingress::{Config, Listeners, NameServers, Publisher, Server};
 use kelson_machinery::names;
 use kelson_model::Cidr;
 use kelson_process::Shutdown;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Usage;
 
-/// Worker threads; requests are passed on by these.
-const THREADS: usize = 4;
+pub mod pages;
 
 #[derive(clap::Args)]
 pub struct Flags {
@@ -46,6 +46,9 @@ pub struct Flags {
     /// Range of proxies whose X-Forwarded-* headers are believed; may be repeated
     #[arg(long)]
     trusted_proxy: Vec<String>,
+    /// Port of /metrics, /healthz and /readyz; 0 for none
+    #[arg(long, default_value_t = pages::PORT)]
+    metrics_port: u16,
     /// resolv.conf naming the resolvers that outside names of ExternalName Services are asked of
     #[arg(long, default_value = "/etc/resolv.conf")]
     resolv_conf: PathBuf,
@@ -56,17 +59,26 @@ pub fn run(flags: Flags) -> anyhow::Result<()> {
     config.limits = config.limits.within_files(crate::files::raise_limit());
     kelson_process::logging::start();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, flags.kubeconfig.as_deref()));
+    // For the cluster and the pages; requests are served by threads of the ingress's own, one a core.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pages = (flags.metrics_port != 0).then(|| SocketAddr::new(flags.bind_address, flags.metrics_port));
+    let outcome = runtime.block_on(serve(config, pages, flags.kubeconfig.as_deref()));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
+async fn serve(config: Config, pages: Option<SocketAddr>, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let (listeners, errors) = Listeners::bind(&config).await;
     if let Some((name, error)) = errors.into_iter().next() {
         return Err(anyhow::Error::new(error).context(format!("--{name}-port: it cannot be listened on")));
     }
+    let pages = match pages {
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.with_context(|| format!("--metrics-port: {address} cannot be listened on"))?)
+        }
+        None => None,
+    };
     let client = crate::alone::client(kubeconfig).await?;
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
@@ -77,6 +89,10 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
         if let Some(address) = address {
             println!("listening on {scheme}://{address}");
         }
+    }
+    if let Some(listener) = pages {
+        println!("metrics on http://{}", listener.local_addr()?);
+        tokio::spawn(pages::serve(listener, publisher.metrics(), routing.clone(), shutdown.clone()));
     }
     let server = Server::start(config.clone(), listeners, &publisher, routing.clone(), shutdown.clone());
     let server = server.context("starting the ingress")?;

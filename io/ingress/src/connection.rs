@@ -1,7 +1,6 @@
 //! The life of a client's connection: TLS where it is spoken, HTTP/1.1 or HTTP/2, closed when idle, cut when it stalls or
 //! takes too long for a head, drained at shutdown.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -77,10 +76,7 @@ impl Hosting {
     {
         let limits = &self.proxy.config.limits;
         let (proxy, from) = (self.proxy.clone(), connection.clone());
-        let service = service_fn(move |request| {
-            let response = proxy.clone().respond(request, from.clone());
-            async move { Ok::<_, Infallible>(response.await) }
-        });
+        let service = service_fn(move |request| proxy.clone().respond(request, from.clone()));
         let stream = TokioIo::new(Watched::new(stream, connection.activity.clone()));
         let mut serving = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut look = Instant::now() + first_look(limits);

@@ -185,6 +185,8 @@ impl Worker {
             accepting.spawn(doors.accept(listener, tls));
         }
         while timeout(SWEEP, self.hosting.shutdown.cancelled()).await.is_err() {
+            // A worker without requests lets go of an old table too.
+            self.hosting.proxy.routing.look(|_| ());
             self.upstreams.sweep(worker);
         }
         while accepting.join_next().await.is_some() {}

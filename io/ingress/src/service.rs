@@ -2,6 +2,7 @@
 //! handed on. What has no backend gets a short page that says why, without naming anything inside the cluster.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -114,12 +115,12 @@ impl Proxy {
         self: Arc<Self>,
         request: Request<Incoming>,
         from: Arc<Connection>,
-    ) -> Response<Reply> {
+    ) -> Result<Response<Reply>, Infallible> {
         let (now, is_multiplexed) = (Instant::now(), request.version() == hyper::Version::HTTP_2);
         let busy = from.activity.request(now, is_multiplexed, self.shard.clone());
         let response = self.answer(request, &from, now).await.unwrap_or_else(Page::response);
         busy.answered(response.status());
-        response.map(|body| body.keeping(busy))
+        Ok(response.map(|body| body.keeping(busy)))
     }
 
     async fn answer(
@@ -154,11 +155,11 @@ impl Proxy {
         host: &HeaderValue,
         from: &Connection,
     ) -> Result<(Destination, Option<Response<Reply>>), Page> {
-        let name = normalize_host(host.to_str().unwrap_or_default());
-        let (destination, may_redirect) = destination(routing, &name, parts.uri.path())?;
+        let host = host.to_str().unwrap_or_default();
+        let (destination, may_redirect) = destination(routing, host, parts.uri.path())?;
         let came_by_tls = from.is_tls || (from.trusted && head::came_by_tls(&parts.headers));
-        let redirect = may_redirect && !came_by_tls && routing.certificate(&name).is_some();
-        Ok((destination, redirect.then(|| self.redirect(&name, &parts.uri)).flatten()))
+        let redirect = may_redirect && !came_by_tls && routing.certificate(host).is_some();
+        Ok((destination, redirect.then(|| self.redirect(&normalize_host(host), &parts.uri)).flatten()))
     }
 
     /// Sends a client to HTTPS, unless that is served nowhere or the request is a certificate authority's.
@@ -253,8 +254,8 @@ async fn balance(reach: &Reach) -> Result<Arc<Balance>, Page> {
     match reach {
         Reach::Endpoints(balance) => Ok(balance.clone()),
         Reach::Unavailable(why) => Err(Page::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string())),
-        Reach::External(external) => external
-            .balance()
+        // On the heap: what asks name servers is large, and each request would carry room for it.
+        Reach::External(external) => Box::pin(external.balance())
             .await
             .map_err(|_| Page::new(StatusCode::BAD_GATEWAY, "its external name leads nowhere")),
     }

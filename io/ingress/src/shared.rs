@@ -8,7 +8,7 @@ use hyper::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::body::Upload;
 use crate::config::Limits;
@@ -81,15 +81,17 @@ impl Connections {
             .map(Connection::stream)
     }
 
-    /// A place on a connection there is, or on the one that `connect` makes.
+    /// A place on a connection there is, or on the one that `connect` makes; `late` when others who connect leave no turn
+    /// within `limit`.
     pub(crate) async fn stream_or<E>(
         &self,
         connect: impl Future<Output = Result<http2::SendRequest<Upload>, E>>,
+        (limit, late): (Duration, E),
     ) -> Result<Stream, E> {
         if let Some(stream) = self.stream() {
             return Ok(stream);
         }
-        let _turn = self.connecting.lock().await;
+        let Ok(_turn) = timeout(limit, self.connecting.lock()).await else { return Err(late) };
         if let Some(stream) = self.stream() {
             return Ok(stream);
         }

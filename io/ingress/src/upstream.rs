@@ -138,7 +138,8 @@ impl Upstream {
             connected(&outcome);
             outcome
         };
-        self.pool(worker).shared.stream_or(connect).await
+        let late = (self.limits.connect_timeout, ConnectError::Timeout(self.address));
+        self.pool(worker).shared.stream_or(connect, late).await
     }
 
     async fn connect_shared(&self) -> Result<http2::SendRequest<Upload>, ConnectError> {

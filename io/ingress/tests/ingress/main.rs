@@ -3,6 +3,7 @@
 mod backend;
 mod draining;
 mod failing;
+mod http2;
 mod limits;
 mod names;
 mod requests;

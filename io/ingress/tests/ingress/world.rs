@@ -86,7 +86,18 @@ impl World {
 
     /// Makes these the ready endpoints of a Service of namespace `shop` on port 80.
     pub fn service(&mut self, name: &str, exposure: Exposure, endpoints: &[SocketAddr]) {
-        let service = service(name, exposure);
+        self.service_speaking(name, exposure, endpoints, None);
+    }
+
+    /// The same, with an `appProtocol`.
+    pub fn service_speaking(
+        &mut self,
+        name: &str,
+        exposure: Exposure,
+        endpoints: &[SocketAddr],
+        protocol: Option<&str>,
+    ) {
+        let service = service(name, exposure, protocol);
         let endpoints: Vec<_> = endpoints.iter().map(|address| endpoint(*address)).collect();
         self.snapshot.endpoints.insert(service.name.port(""), endpoints.into());
         self.snapshot.services.insert(service.name.clone(), Arc::new(service));
@@ -96,6 +107,11 @@ impl World {
     pub fn publish(&mut self) {
         self.snapshot.generation += 1;
         self.publisher.publish(self.compiler.compile(&self.snapshot), self.certificates.clone());
+    }
+
+    /// The page of what was counted.
+    pub fn metrics(&self) -> String {
+        self.publisher.metrics().render()
     }
 
     /// Sends these bytes to the plain port, and reads until the ingress hangs up.
@@ -157,13 +173,13 @@ pub fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     })
 }
 
-fn service(name: &str, exposure: Exposure) -> Service {
+fn service(name: &str, exposure: Exposure, app_protocol: Option<&str>) -> Service {
     let port = ServicePort {
         name: "".into(),
         protocol: Protocol::Tcp,
         port: 80,
         node_port: None,
-        app_protocol: None,
+        app_protocol: app_protocol.map(Into::into),
     };
     Service { ports: vec![port], ..Service::new(ServiceName::new("shop", name), exposure) }
 }
