@@ -3,9 +3,11 @@
 //! Reads the namespace, never changes it.
 
 mod accounts;
+mod expansion;
 mod ingress_class;
 pub(crate) mod node;
 mod node_labels;
+mod priority;
 
 use kelson_machinery::status::{GroupName, Status};
 use kelson_machinery::{Object, meta};
@@ -59,11 +61,22 @@ pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Sta
             if let Some(error) = kelson_registry::ephemeral::refuse_at_creation(object) {
                 return Err(Status::invalid(&objects::kind_name(call.kind), meta::name(object), vec![error]));
             }
+            priority::complete_pod(call, object).await?;
             accounts::complete_pod(call, object).await
         }
         ("", "secrets") => accounts::complete_secret(call, object).await,
+        ("scheduling.k8s.io", "priorityclasses") => priority::check_class(call, object).await,
         ("networking.k8s.io", "ingresses") => ingress_class::complete(call, object).await,
         _ => escalation::check(call, object, None),
+    }
+}
+
+/// Refuses a change that depends on others.
+pub(crate) async fn check_change(call: &Call, new: &Object, old: &Object) -> Result<(), Status> {
+    match (call.kind.group, call.kind.plural) {
+        ("", "persistentvolumeclaims") => expansion::check(call, new, old).await,
+        ("scheduling.k8s.io", "priorityclasses") => priority::check_class(call, new).await,
+        _ => Ok(()),
     }
 }
 

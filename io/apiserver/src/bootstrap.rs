@@ -24,6 +24,20 @@ pub(crate) const INTERVAL: std::time::Duration = std::time::Duration::from_secs(
 /// The default class, under the name that k3s made usual for such volumes.
 const STORAGE_CLASS: &str = "local-path";
 
+/// The classes of what a cluster cannot do without, as upstream makes them.
+const PRIORITIES: [(&str, i64, &str); 2] = [
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+];
+
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes what is missing.
@@ -36,6 +50,9 @@ pub(crate) async fn ensure(core: &Arc<Core>) -> Result<(), Status> {
     }
     create(core, "services", "default", "kubernetes", service(core)).await?;
     create(core, "storageclasses", "", STORAGE_CLASS, storage_class()).await?;
+    for (name, value, description) in PRIORITIES {
+        create(core, "priorityclasses", "", name, priority_class(name, value, description)).await?;
+    }
     if !is_reachable(core) {
         return Ok(());
     }
@@ -50,12 +67,7 @@ pub(crate) fn is_reachable(core: &Core) -> bool {
 }
 
 /// A call of the server itself on one object.
-pub(crate) fn call(
-    core: &Arc<Core>,
-    plural: &str,
-    namespace: &str,
-    name: &str,
-) -> Result<Call, Status> {
+pub(crate) fn call(core: &Arc<Core>, plural: &str, namespace: &str, name: &str) -> Result<Call, Status> {
     let mut kinds = kelson_registry::kinds().iter();
     let kind = *kinds.find(|kind| kind.plural == plural).ok_or_else(Status::no_such_resource)?;
     let path = ResourcePath {
@@ -121,6 +133,13 @@ fn storage_class() -> Object {
         "provisioner": "kelson.dev/local",
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",
+    })
+}
+
+fn priority_class(name: &str, value: i64, description: &str) -> Object {
+    json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
+        "value": value, "description": description,
     })
 }
 

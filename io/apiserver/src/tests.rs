@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod claims_and_priorities;
 mod client;
 mod deletion;
 mod ephemeral;

@@ -103,6 +103,7 @@ pub(crate) async fn change_from(
         let entry = get::entry(&call.core, call.kind, call.namespace(), call.name()).await?;
         let old = objects::decode(&entry)?;
         let mut new = settle(call, mode, origin, make(&old)?, &old)?;
+        admission::check_change(call, &new, &old).await?;
         let mut changes = claims.update(&mut new, &old).await?;
         if new == old {
             return Ok(entry.value.clone());

@@ -11,6 +11,7 @@ use crate::walk::{self, default_to, member, text};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kelson_machinery::field::{FieldError, Path};
+use kelson_machinery::quantity::Quantity;
 use kelson_machinery::{Object, meta};
 use serde_json::{Value, json};
 
@@ -89,13 +90,17 @@ fn validate(claim: &Object) -> Vec<FieldError> {
     errors
 }
 
-/// Only the size and the attributes class may change, and the volume once.
+/// Only the attributes class and, once it is bound, the size may change, and the volume once.
 fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
     let mut errors = metadata::validate_update(new, old);
     let mut after = new["spec"].clone();
+    let bound = text(&old["status"]["phase"]) == "Bound";
     for field in ["resources", "volumeAttributesClassName"] {
-        walk::put(&mut after, field, old["spec"][field].clone());
+        if bound || field != "resources" {
+            walk::put(&mut after, field, old["spec"][field].clone());
+        }
     }
+    errors.extend(shrinks(new, old));
     if text(&old["spec"]["volumeName"]).is_empty() {
         walk::put(&mut after, "volumeName", Value::Null);
     }
@@ -108,4 +113,14 @@ fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
         errors.push(FieldError::forbidden(&Path::new("spec"), detail));
     }
     errors
+}
+
+/// A claim may ask for less again, but never for less than it has: a volume does not shrink.
+fn shrinks(new: &Object, old: &Object) -> Option<FieldError> {
+    let bytes = |size: &Value| size.as_str().and_then(|size| Some(Quantity::parse(size).ok()?.value()));
+    let size = |claim: &Object| bytes(&claim["spec"]["resources"]["requests"]["storage"]);
+    let held = bytes(&old["status"]["capacity"]["storage"]).unwrap_or(0);
+    let at = Path::new("spec").child("resources").child("requests").child("storage");
+    let wrong = size(new)? < size(old)? && size(new)? <= held;
+    wrong.then(|| FieldError::forbidden(&at, "field can not be less than status.capacity"))
 }
