@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use crate::harness::{Cluster, KELSON};
+use crate::harness::{Client, Cluster, KELSON};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
 
@@ -34,6 +34,13 @@ impl Program {
         command.args(line.split_whitespace()).stdout(Stdio::null());
         command.stderr(File::create(&log).expect("the log is made"));
         Self { process: command.spawn().expect("kelson starts"), log }
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn stop(&mut self) {
+        let pid = self.process.id().to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success() && self.process.wait().is_ok());
     }
 
     fn log(&self) -> String {
@@ -116,6 +123,59 @@ fn each_part_has_the_rights_it_needs() {
     answers("curl -s -H 'Host: web.example' http://127.0.0.1:8000/", "processed by host");
     answers("kubectl get ingress web", "192.0.2.7");
     for program in [&proxy, &dns, &ingress] {
+        let log = program.log();
+        assert!(!log.contains("forbidden") && !log.contains("WARN"), "{log}");
+    }
+}
+
+/// A balancer in front of what `MANIFEST` serves.
+const FRONT: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"},
+     "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}},
+    {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+     "metadata": {"name": "front-1", "labels": {"kubernetes.io/service-name": "front"}},
+     "ports": [{"name": "", "port": 8090}], "endpoints": [{"addresses": ["10.1.0.1"]}]}]}"#;
+
+/// A10.1–A10.3 in front of any cluster: an address in the status, upstream's events, an answer to ARP; and the next one
+/// takes over.
+#[test]
+fn lb_gives_addresses_answers_for_them_and_hands_over() {
+    let mut cluster = Cluster::prepare("alone-lb", &["--disable-agent"]);
+    let client = Client::join(&cluster, "alone-lb", "10.1.0.1/16", "10.1.0.99/16");
+    cluster.up();
+    for (name, text) in [("manifest", MANIFEST), ("front", FRONT)] {
+        let file = cluster.scratch().join(format!("{name}.json"));
+        std::fs::write(&file, text).expect("the manifest is written");
+        cluster.kubectl(&format!("apply -f {}", file.display()));
+    }
+    let _server = Program::start(&cluster, "server", "echo --port 8090");
+    let _proxy = part(&cluster, "proxy", "--node-name n1 --cluster-cidr 10.1.0.0/24");
+    let says = |port: u16, expected: &str| {
+        let line = format!("curl -s http://127.0.0.1:{port}/ready");
+        cluster.eventually(expected, || (cluster.shell(&line).text == expected).then_some(()));
+    };
+    let line = "--load-balancer-cidr 10.1.0.240/30";
+    let mut first =
+        part(&cluster, "lb", &format!("{line} --node-name n1 --health-bind-address 127.0.0.1:7472"));
+    says(7472, "OK: leading");
+    let kubeconfig = cluster.scratch().join("kelson-lb.conf");
+    let second = format!("lb --kubeconfig {} {line} --node-name n2", kubeconfig.display());
+    let second =
+        Program::start(&cluster, "second", &format!("{second} --health-bind-address 127.0.0.1:7473"));
+    says(7473, "OK: another leads");
+
+    cluster.until("get svc front", |text| text.contains("10.1.0.241"));
+    cluster.until("describe svc front", |text| text.contains("EnsuredLoadBalancer"));
+    let reached = || client.curl("http://10.1.0.241").is_ok_and(|page| page.contains("processed by host"));
+    cluster.eventually("the balancer's address answers", || reached().then_some(()));
+
+    first.stop();
+    says(7473, "OK: leading");
+    client.shell("ip neigh flush dev eth0");
+    cluster.eventually("the address answers still", || reached().then_some(()));
+    cluster.kubectl("create service loadbalancer more --tcp=80");
+    cluster.until("get svc more", |text| text.contains("10.1.0.242"));
+    for program in [&first, &second] {
         let log = program.log();
         assert!(!log.contains("forbidden") && !log.contains("WARN"), "{log}");
     }

@@ -13,6 +13,7 @@ mod explain;
 mod files;
 mod image;
 mod ingress;
+mod lb;
 mod load;
 mod lookup;
 mod proxy;
@@ -43,6 +44,8 @@ enum Command {
     Proxy(proxy::Flags),
     /// Answer cluster DNS in front of any cluster's API
     Dns(dns::Flags),
+    /// Give Services of type LoadBalancer addresses in any cluster, and answer for them by ARP
+    Lb(lb::Flags),
     /// Serve Ingresses over HTTP and HTTPS in front of any cluster's pods
     Ingress(ingress::Flags),
     /// Say why a Service answers, or why it does not
@@ -80,6 +83,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Down(flags) => down::run(&flags),
         Command::Proxy(flags) => proxy::run(flags),
         Command::Dns(flags) => dns::run(flags),
+        Command::Lb(flags) => lb::run(flags),
         Command::Ingress(flags) => ingress::run(flags),
         Command::Explain(flags) => explain::run(&flags),
         Command::Image(flags) => image::run(flags),

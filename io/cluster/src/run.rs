@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kelson_plans::{Action, Plan, Resource, Settings, Task, View};
+use k8s_openapi::api::core::v1::{Node, Service};
+use kelson_plans::kinds::KEPT;
+use kelson_plans::{Action, Changed, Controller, Kept, Plan, Resource, Settings, Task, View};
 use kelson_process::Shutdown;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -39,28 +41,58 @@ pub type ControllerConfig = Settings;
 pub async fn run_controllers(client: kube::Client, config: ControllerConfig, shutdown: Shutdown) {
     tokio::select! {
         () = shutdown.cancelled() => {}
-        () = run(client, config, shutdown.clone()) => {}
+        () = run(client, config, Scope::All, shutdown.clone()) => {}
     }
 }
 
-async fn run(client: kube::Client, settings: Settings, shutdown: Shutdown) {
-    let resources = discovery::resources(&client).await;
-    let mut feed = Feed::start(&client, &resources);
+/// Runs the one that gives balancer addresses, and no other, until `shutdown`; it follows what that reads and no more.
+pub async fn run_balancer(client: kube::Client, config: ControllerConfig, shutdown: Shutdown) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = run(client, config, Scope::Balancer, shutdown.clone()) => {}
+    }
+}
+
+/// Which controllers are at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    All,
+    Balancer,
+}
+
+impl Scope {
+    fn includes(self, controller: Controller) -> bool {
+        self == Self::All || controller == Controller::LoadBalancer
+    }
+}
+
+/// What balancer addresses are decided on.
+const OF_BALANCER: &[Resource] = &[<Node as Kept>::RESOURCE, <Service as Kept>::RESOURCE];
+
+async fn run(client: kube::Client, settings: Settings, scope: Scope, shutdown: Shutdown) {
+    let (kept, resources) = match scope {
+        Scope::All => (KEPT, discovery::resources(&client).await),
+        Scope::Balancer => (OF_BALANCER, Vec::new()),
+    };
+    let mut feed = Feed::start(&client, kept, &resources);
     let source = Source { component: "controllers".to_owned(), host: None };
     let recorder = Recorder::start(client.clone(), source, shutdown);
     let view = View { settings, resources, ..View::default() };
-    Runner::new(client, recorder, view).run(&mut feed.news, feed.sources).await;
+    Runner::new(client, recorder, view, scope).run(&mut feed.news, feed.sources).await;
 }
 
 struct Runner {
     client: kube::Client,
     recorder: Recorder,
     view: View,
+    scope: Scope,
     queue: Queue,
     flights: JoinSet<(Task, Carried)>,
     waiting: BTreeMap<Task, Waiting>,
     backoffs: BTreeMap<Task, Backoff>,
     heard: BTreeMap<Resource, u64>,
+    /// Collections whose first list has not come.
+    unheard: usize,
 }
 
 /// A task whose last plan was carried out, but is not yet in the view.
@@ -70,14 +102,14 @@ struct Waiting {
 }
 
 impl Runner {
-    fn new(client: kube::Client, recorder: Recorder, view: View) -> Self {
+    fn new(client: kube::Client, recorder: Recorder, view: View, scope: Scope) -> Self {
         let (queue, flights) = (Queue::default(), JoinSet::new());
         let (waiting, backoffs, heard) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { client, recorder, view, queue, flights, waiting, backoffs, heard }
+        Self { client, recorder, view, scope, queue, flights, waiting, backoffs, heard, unheard: 0 }
     }
 
     async fn run(&mut self, news: &mut mpsc::Receiver<News>, sources: usize) {
-        let mut unheard = sources;
+        self.unheard = sources;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let due = self.next_due();
@@ -86,13 +118,12 @@ impl Runner {
                     if count == 0 {
                         return;
                     }
-                    unheard -= batch.iter().filter(|one| one.first).count();
                     batch.drain(..).for_each(|one| self.take_in(one));
                 }
                 Some(done) = self.flights.join_next() => self.landed(done),
                 () = tokio::time::sleep_until(due) => {}
             }
-            if unheard == 0 {
+            if self.unheard == 0 {
                 self.look();
             }
         }
@@ -103,9 +134,21 @@ impl Runner {
         let heard = self.heard.entry(news.resource).or_default();
         *heard = (*heard).max(news.version);
         for changed in (news.fold)(&mut self.view, kelson_process::now()) {
-            for task in kelson_plans::wake(&self.view, &changed) {
-                self.queue.push(task);
+            let woken = kelson_plans::wake(&self.view, &changed).into_iter();
+            let scope = self.scope;
+            woken.filter(|task| scope.includes(task.controller)).for_each(|task| self.queue.push(task));
+            // What the first lists hold was there before: nobody changed it.
+            if self.unheard == 0 {
+                self.remark(&changed);
             }
+        }
+        self.unheard -= usize::from(news.first);
+    }
+
+    /// Tells what a change gives occasion to, though nothing is to be done about it.
+    fn remark(&self, changed: &Changed) {
+        for (controller, reason) in kelson_plans::remarks(&self.view, changed) {
+            self.recorder.signed(controller.component()).record(&reason, &reason.message);
         }
     }
 

@@ -31,11 +31,26 @@ enum News {
 /// Follows Services, EndpointSlices and Namespaces until `shutdown`. The first value is an empty snapshot that is not
 /// synced; the sender goes away when following ends.
 pub fn snapshots(client: kube::Client, shutdown: Shutdown) -> watch::Receiver<Arc<Snapshot>> {
+    follow(news(client), shutdown)
+}
+
+/// As `snapshots`, but of Services alone: for who needs to know which addresses there are, and not where they lead.
+pub fn service_snapshots(client: kube::Client, shutdown: Shutdown) -> watch::Receiver<Arc<Snapshot>> {
+    let others = [News::Slice(Change::Reset(Vec::new()), 0), News::Namespace(Change::Reset(Vec::new()))];
+    let services = reflect_versions(Api::<Service>::all(client), Selection::default());
+    let services = services.map(|(change, version)| News::Service(change, version));
+    follow(Box::pin(stream::iter(others).chain(services)), shutdown)
+}
+
+fn follow(
+    news: Pin<Box<dyn Stream<Item = News> + Send>>,
+    shutdown: Shutdown,
+) -> watch::Receiver<Arc<Snapshot>> {
     let (sender, receiver) = watch::channel(Arc::new(Snapshot::default()));
     let follow = async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = publish(news(client), &sender) => {}
+            () = publish(news, &sender) => {}
         }
     };
     drop(tokio::spawn(follow));

@@ -27,6 +27,8 @@ pub struct Config {
     pub ranges: Vec<Cidr>,
     /// Links never spoken on: the pod bridge.
     pub silent_links: Vec<String>,
+    /// The only links spoken on; none named, and it is all of them.
+    pub only_links: Vec<String>,
 }
 
 /// Answers for balancer addresses and announces them.
@@ -134,10 +136,11 @@ impl LoadBalancer {
     }
 
     fn links(&self, links: &NodeLinks) -> BTreeMap<u32, Hardware> {
-        let speaking = links
-            .ethernet
-            .iter()
-            .filter(|(_, link)| link.carrier && !self.config.silent_links.contains(&link.name));
+        let Config { silent_links, only_links, .. } = &self.config;
+        let speaking = links.ethernet.iter().filter(|(_, link)| {
+            let chosen = only_links.is_empty() || only_links.contains(&link.name);
+            link.carrier && chosen && !silent_links.contains(&link.name)
+        });
         speaking.map(|(index, link)| (*index, link.hardware)).collect()
     }
 

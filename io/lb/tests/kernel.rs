@@ -141,6 +141,7 @@ fn serve(snapshots: watch::Receiver<Arc<Snapshot>>, shutdown: Shutdown) {
     let config = Config {
         ranges: vec![Cidr::parse("10.10.0.0/26").unwrap(), Cidr::parse("192.0.2.0/24").unwrap()],
         silent_links: vec!["kelson0".to_owned()],
+        only_links: Vec::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

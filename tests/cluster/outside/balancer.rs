@@ -64,7 +64,6 @@ fn addresses_are_asked_for_refused_and_given_again() {
     from_client(&cluster, &client, &format!("http://{FIRST}"), &servers);
 
     cluster.kubectl("patch svc first -p '{\"spec\":{\"type\":\"ClusterIP\"}}'");
-    assert_eq!(told(&cluster, "first", "Type"), "LoadBalancer -> ClusterIP");
     assert_eq!(told(&cluster, "first", "DeletingLoadBalancer"), "Deleting load balancer");
     assert_eq!(told(&cluster, "first", "DeletedLoadBalancer"), "Deleted load balancer");
     assert_eq!((row(&cluster, "first")[3].as_str(), finalizers(&cluster, "first").as_str()), ("<none>", ""));
@@ -94,6 +93,57 @@ fn a_deleted_service_lets_go(cluster: &Cluster, client: &crate::harness::Client)
     });
     balancer(cluster, "next", "");
     shows(cluster, "next", FIRST);
+}
+
+/// The Events that `kubectl describe` prints: type, reason, age, message.
+fn events(described: &str) -> Vec<[String; 4]> {
+    let table = described.split("\nEvents:").nth(1).unwrap_or_default();
+    let rows = crate::harness::rows(table).into_iter().skip(3);
+    rows.map(|row| [row[0].clone(), row[1].clone(), row[2].clone(), row[4].clone()]).collect()
+}
+
+/// A10.3, A10.4, A10.6: what `kubectl describe svc` shows over a balancer's life is what upstream's service controller tells.
+#[test]
+fn a_balancers_life_is_told_as_upstream_tells_it() {
+    let (cluster, _client) = super::cluster("told", &["--load-balancer-cidr", RANGE]);
+    cluster.kubectl("create service clusterip web --tcp=80");
+    let typed = |kind: &str| {
+        cluster.kubectl(&format!("patch svc web -p '{{\"spec\":{{\"type\":\"{kind}\"}}}}'"));
+    };
+    let described = |expected: &[[&str; 4]]| {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable_by_key(|row| row[1]);
+        cluster.eventually(&format!("{expected:?}"), || {
+            let mut rows = events(&cluster.kubectl("describe svc web").text);
+            rows.sort_unstable_by_key(|row| row[1].clone());
+            let alike = |(row, wanted): (&[String; 4], &[&str; 4])| {
+                row[0] == wanted[0]
+                    && row[1] == wanted[1]
+                    && row[2].contains(wanted[2])
+                    && row[3] == wanted[3]
+            };
+            (rows.len() == expected.len() && rows.iter().zip(&expected).all(alike)).then_some(())
+        });
+    };
+    let ensuring = |times| ["Normal", "EnsuringLoadBalancer", times, "Ensuring load balancer"];
+    let ensured = |times| ["Normal", "EnsuredLoadBalancer", times, "Ensured load balancer"];
+    typed("LoadBalancer");
+    described(&[ensuring(""), ensured("")]);
+    cluster.kubectl("annotate svc web colour=blue");
+    described(&[ensuring("x2 over"), ensured("x2 over")]);
+    let exclusion = "node.kubernetes.io/exclude-from-external-load-balancers";
+    cluster.kubectl(&format!("label node node-1 {exclusion}="));
+    let unavailable =
+        ["Warning", "UnAvailableLoadBalancer", "", "There are no available nodes for LoadBalancer"];
+    assert_eq!(told(&cluster, "web", unavailable[1]), unavailable[3]);
+    cluster.kubectl(&format!("label node node-1 {exclusion}-"));
+    assert_eq!(told(&cluster, "web", "UpdatedLoadBalancer"), "Updated load balancer with new hosts");
+    typed("ClusterIP");
+    assert_eq!(told(&cluster, "web", "DeletedLoadBalancer"), "Deleted load balancer");
+    let updated = ["Normal", "UpdatedLoadBalancer", "", "Updated load balancer with new hosts"];
+    let deleting = ["Normal", "DeletingLoadBalancer", "", "Deleting load balancer"];
+    let deleted = ["Normal", "DeletedLoadBalancer", "", "Deleted load balancer"];
+    described(&[ensuring(""), ensured(""), unavailable, updated, deleting, deleted]);
 }
 
 /// A2.8: no NodePort, and still reached at its address.

@@ -74,8 +74,8 @@ pub fn start_balancer(
         return Ok(None);
     }
     let bridge = NetworkConfig::new(&config.data_dir, config.pod_cidr, config.service_cidr).bridge;
-    let settings =
-        kelson_lb::Config { ranges: config.load_balancer_ranges.clone(), silent_links: vec![bridge] };
+    let ranges = config.load_balancer_ranges.clone();
+    let settings = kelson_lb::Config { ranges, silent_links: vec![bridge], only_links: Vec::new() };
     let balancer = LoadBalancer::open(settings).context("starting the load balancer")?;
     tasks.spawn(balancer.run(snapshots, links, shutdown.clone()));
     let ranges: Vec<String> = config.load_balancer_ranges.iter().map(ToString::to_string).collect();

@@ -40,13 +40,16 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn start(client: &kube::Client, resources: &[Resource]) -> Self {
+    /// Follows the `kept` kinds whole, and of the other `resources` the metadata.
+    pub(super) fn start(client: &kube::Client, kept: &[Resource], resources: &[Resource]) -> Self {
         let (sender, news) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         macro_rules! follow_kind {
             ($kind:ident) => {
-                let api = kube::Api::<kinds::$kind>::all(client.clone());
-                tasks.spawn(follow_kept(api, sender.clone()));
+                if kept.contains(&<kinds::$kind as Kept>::RESOURCE) {
+                    let api = kube::Api::<kinds::$kind>::all(client.clone());
+                    tasks.spawn(follow_kept(api, sender.clone()));
+                }
             };
         }
         for_each_kept_kind!(follow_kind);
