@@ -20,6 +20,7 @@ mod proxy;
 mod rbac;
 mod restart;
 mod rollout;
+mod scheduling;
 mod standalone;
 mod startup;
 mod uplink;
