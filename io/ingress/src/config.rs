@@ -104,7 +104,16 @@ pub struct Limits {
 /// Most clients, and most requests, where there are files enough.
 const CONNECTIONS_MAX: usize = 8192;
 
+/// Most header fields that hyper reads into room it has on the stack, which is what it does when told nothing.
+const HEADERS_UNTOLD: usize = 100;
+
 impl Limits {
+    /// The bound on header fields as hyper is to be told it: not at all where it is its own, for then it makes room for
+    /// them with each head anew.
+    pub(crate) fn headers_told(&self) -> Option<usize> {
+        (self.headers_max != HEADERS_UNTOLD).then_some(self.headers_max)
+    }
+
     /// Keeps clients and requests to a quarter each of the files this process may open, so that strangers' connections,
     /// those to backends and the spare ones never take the files that everything else in the process needs.
     pub fn within_files(mut self, open_files_max: usize) -> Self {

@@ -36,7 +36,10 @@ pub(crate) struct Hosting {
 /// it is looked at with the rest of a connection's clocks.
 pub(crate) fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().max_headers(limits.headers_max).max_buf_size(limits.head_bytes_max);
+    builder.http1().max_buf_size(limits.head_bytes_max);
+    if let Some(max) = limits.headers_told() {
+        builder.http1().max_headers(max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())

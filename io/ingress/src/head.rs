@@ -34,6 +34,10 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// Becomes `HTTP_PROXY` in CGI programs, which then send their own requests through it.
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 
+/// Fields of a request that backends do not get as they came: our own take their place, or none.
+const NOT_FOR_BACKENDS: [HeaderName; 5] =
+    [header::HOST, header::CONTENT_LENGTH, header::EXPECT, HTTP2_SETTINGS, PROXY];
+
 /// A request that is refused: the status, and why in a clause.
 pub(crate) type Refusal = (StatusCode, &'static str);
 
@@ -122,10 +126,7 @@ pub(crate) struct Origin {
 
 /// Makes a request's fields those that the backend gets, framing apart.
 pub(crate) fn to_backend(headers: &mut HeaderMap, origin: &Origin, upgrade: Option<&HeaderValue>) {
-    strip(headers);
-    for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT, HTTP2_SETTINGS, PROXY] {
-        headers.remove(name);
-    }
+    strip(headers, |name| NOT_FOR_BACKENDS.contains(name) || (!origin.trusted && *name == header::FORWARDED));
     headers.insert(header::HOST, origin.host.clone());
     forwarded(headers, origin);
     if let Some(upgrade) = upgrade {
@@ -174,9 +175,6 @@ fn forwarded(headers: &mut HeaderMap, origin: &Origin) {
             headers.insert(name, fact);
         }
     }
-    if !origin.trusted {
-        headers.remove(header::FORWARDED);
-    }
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
@@ -207,23 +205,24 @@ pub(crate) fn to_client(headers: &mut HeaderMap, is_upgrade: bool) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    strip(headers);
+    strip(headers, |_| false);
     if let Some(upgrade) = upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, upgrade);
     }
 }
 
-/// Removes what is about one connection alone.
-fn strip(headers: &mut HeaderMap) {
+/// Removes what is about one connection alone, and what else is unwanted. Most heads have little of it, so they are looked
+/// through once instead of asked for each name.
+fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> =
             tokens(headers, &header::CONNECTION).filter_map(|name| HeaderName::from_str(name).ok()).collect();
         named.iter().for_each(|name| drop(headers.remove(name)));
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    let is_hop = |name: &&HeaderName| HOP_BY_HOP.contains(name) || is_unwanted(name);
+    let found: Vec<HeaderName> = headers.keys().filter(is_hop).cloned().collect();
+    found.iter().for_each(|name| drop(headers.remove(name)));
 }
 
 #[cfg(test)]

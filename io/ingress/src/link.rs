@@ -148,11 +148,12 @@ impl Link {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sender, protocol) = http1::Builder::new()
-            .max_headers(limits.headers_max)
-            .max_header_size(limits.head_bytes_max)
-            .handshake(TokioIo::new(stream))
-            .await?;
+        let mut builder = http1::Builder::new();
+        builder.max_header_size(limits.head_bytes_max);
+        if let Some(max) = limits.headers_told() {
+            builder.max_headers(max);
+        }
+        let (sender, protocol) = builder.handshake(TokioIo::new(stream)).await?;
         let drive = Drive::new(Box::pin(protocol.with_upgrades()));
         Ok(Self { sender, drive, patience: Patience::new(Instant::now(), limits.response_timeout) })
     }
