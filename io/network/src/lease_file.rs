@@ -1,8 +1,9 @@
-//! The leases on disk: two slots written in turn, each whole and checked, on disk before any address is used.
+//! The leases on disk: two slots written in turn, each whole and checked, written before any address is used.
 //!
-//! A slot is overwritten in place and flushed, which costs a tenth of a millisecond where replacing a file costs two
-//! commits of the file system's journal. Whoever reads takes the newest slot that is whole: a crash while one is written
-//! leaves the other, which is what was acknowledged last.
+//! A slot is overwritten in place. Whoever reads takes the newest slot that is whole: a process that dies while one is
+//! written leaves the other, which is what was acknowledged last. Nothing waits for the disk, because no pod outlives its
+//! machine: what a power failure tears belongs to nobody. A mark says in which boot the slots were written, so that such
+//! a tear is told from damage, which is an error.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,6 +21,9 @@ use crate::{NetworkConfig, NetworkError};
 
 /// The slots' file names.
 const SLOTS: [&str; 2] = ["leases.0", "leases.1"];
+
+/// Holds the kernel's name for the boot in which the slots were written.
+const BOOT: &str = "leases.boot";
 
 /// Slots grow in steps of this many bytes, so that writing one seldom changes its length.
 const BLOCK: usize = 4096;
@@ -55,19 +59,31 @@ impl LeaseFile {
     /// Reads the newest slot; a new, empty set of leases when there is none.
     pub fn open(config: &NetworkConfig, range: Range) -> Result<Self, NetworkError> {
         let directory = config.directory();
-        let document = read(&directory)?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let is_same_boot = fs::read_to_string(directory.join(BOOT)).is_ok_and(|marked| marked == boot);
+        let document = match read(&directory) {
+            Err(NetworkError::LeaseFileDamaged { .. }) if !is_same_boot => {
+                tracing::warn!(
+                    "the leases of pods' addresses were lost with the machine's power, as the pods were"
+                );
+                None
+            }
+            document => document?,
+        };
         let range_text = config.pod_cidr.to_string();
         let leases = match &document {
             Some(document) => restored(&directory, &range_text, range, document)?,
             None => Leases::new(range),
         };
-        let slots = create(&directory).map_err(|source| failed("create", &directory, source))?;
+        let slots = create(&directory, document.is_none() && !is_same_boot)
+            .and_then(|slots| if is_same_boot { Ok(slots) } else { mark(&directory, &boot).map(|()| slots) })
+            .map_err(|source| failed("create", &directory, source))?;
         let (sequence, settings_before) =
             document.map(|document| (document.sequence, document.settings_before)).unwrap_or_default();
         Ok(Self { directory, slots: slots.map(Arc::new), sequence, range_text, leases, settings_before })
     }
 
-    /// Writes the older slot and flushes it; the other stays as it was.
+    /// Writes the older slot; the other stays as it was.
     pub async fn save(&mut self) -> Result<(), NetworkError> {
         let document = Document {
             sequence: self.sequence + 1,
@@ -78,7 +94,7 @@ impl LeaseFile {
         };
         let text = encode(&document);
         let slot = self.slots[usize::from(document.sequence % 2 == 1)].clone();
-        let write = move || slot.write_all_at(&text, 0).and_then(|()| slot.sync_data());
+        let write = move || slot.write_all_at(&text, 0);
         let written = tokio::task::spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e)));
         written.map_err(|source| failed("write", &self.directory, source))?;
         self.sequence = document.sequence;
@@ -93,8 +109,8 @@ pub(crate) fn settings_before(config: &NetworkConfig) -> BTreeMap<String, String
 
 /// Removes the slots and their directory when nothing else is in it.
 pub(crate) fn remove(config: &NetworkConfig) -> Result<(), NetworkError> {
-    for slot in SLOTS {
-        let path = config.directory().join(slot);
+    for name in SLOTS.into_iter().chain([BOOT]) {
+        let path = config.directory().join(name);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(failed("remove", &path, source));
@@ -106,16 +122,18 @@ pub(crate) fn remove(config: &NetworkConfig) -> Result<(), NetworkError> {
     Ok(())
 }
 
-fn create(directory: &Path) -> io::Result<[File; 2]> {
+/// The slots' files, `emptied` of what cannot be read.
+fn create(directory: &Path, emptied: bool) -> io::Result<[File; 2]> {
     fs::create_dir_all(directory)?;
     let open = |slot: &str| {
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).open(directory.join(slot))?;
-        file.sync_all().map(|()| file)
+        File::options().read(true).write(true).create(true).truncate(emptied).open(directory.join(slot))
     };
-    let slots = [open(SLOTS[0])?, open(SLOTS[1])?];
-    File::open(directory)?.sync_all()?;
-    Ok(slots)
+    Ok([open(SLOTS[0])?, open(SLOTS[1])?])
+}
+
+/// Says that the slots are of this boot, once they hold nothing torn by an earlier one's end.
+fn mark(directory: &Path, boot: &str) -> io::Result<()> {
+    fs::write(directory.join(BOOT), boot)
 }
 
 fn restored(path: &Path, new: &str, range: Range, document: &Document) -> Result<Leases, NetworkError> {

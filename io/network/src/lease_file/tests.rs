@@ -70,4 +70,7 @@ async fn a_write_cut_short_leaves_what_was_acknowledged() {
     }
     fs::write(directory.slot(usize::from(file.sequence.is_multiple_of(2))), "nonsense").unwrap();
     assert!(matches!(directory.open(), Err(NetworkError::LeaseFileDamaged { .. })), "neither is whole");
+    fs::write(directory.0.directory().join(super::BOOT), "of another boot").unwrap();
+    assert!(pods(&directory.open().unwrap()).is_empty(), "torn by a power failure, which no pod survived");
+    assert!(pods(&directory.open().unwrap()).is_empty(), "and said once");
 }
