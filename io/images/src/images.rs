@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::blob::{digest, write_file};
+use crate::blob::digest;
 use crate::catalogue::{Catalogue, Image};
 use crate::config::{ConfigFile, ImageConfig};
 use crate::error::{ImageError, Result};
@@ -138,7 +138,10 @@ impl Images {
             layers.push(self.shelf().empty_layer()?);
         }
         let note = Use { container: container.to_owned(), layers: image.layers.clone() };
-        write_file(&self.use_path(container), &serde_json::to_vec(&note).expect("a note is plain data"))?;
+        // Not synced: no mount survives what a note in the page cache does not. Nobody reads notes while layers are held.
+        let (path, bytes) =
+            (self.use_path(container), serde_json::to_vec(&note).expect("a note is plain data"));
+        fs::write(&path, bytes).map_err(ImageError::io("write", &path))?;
         overlay::mount_layers(&layers, container)
     }
 
