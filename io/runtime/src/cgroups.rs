@@ -8,6 +8,7 @@ use crate::config::{CGROUP_PARENT, PodConfig, Resources};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long killed processes may take to leave their cgroup.
@@ -23,9 +24,11 @@ pub struct Hierarchy {
     pub unified: bool,
 }
 
-/// Every hierarchy mounted here.
-pub fn hierarchies() -> Vec<Hierarchy> {
-    parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+/// Every hierarchy mounted here. Read once a process, what is forked from it included: the list of mounts is long where
+/// many pods run, and whoever reads it stands in one queue with everybody who mounts.
+pub fn hierarchies() -> &'static [Hierarchy] {
+    static MOUNTED: OnceLock<Vec<Hierarchy>> = OnceLock::new();
+    MOUNTED.get_or_init(|| parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()))
 }
 
 /// A hierarchy mounted twice counts once.
@@ -99,7 +102,7 @@ pub fn join(hierarchy: &Hierarchy, path: &str, pid: u32) -> io::Result<()> {
 /// Puts `pid` beside the processes of an existing container, in every hierarchy where it has a cgroup.
 pub fn enter(path: &str, pid: u32) -> io::Result<()> {
     for hierarchy in hierarchies() {
-        let procs = below(&hierarchy, path).join("cgroup.procs");
+        let procs = below(hierarchy, path).join("cgroup.procs");
         if procs.exists() {
             fs::write(procs, pid.to_string())?;
         }
@@ -110,7 +113,7 @@ pub fn enter(path: &str, pid: u32) -> io::Result<()> {
 /// Makes the pod's cgroup and sets its bounds; without bounds there is nothing to do until a container comes.
 pub fn bound_pod(path: &str, resources: &Resources) -> io::Result<()> {
     let hierarchies = hierarchies();
-    if is_pure_v2(&hierarchies) {
+    if is_pure_v2(hierarchies) {
         return hierarchies.first().map_or(Ok(()), |hierarchy| bound_v2(hierarchy, path, resources));
     }
     for (controller, file, value) in v1_files(resources) {
@@ -197,7 +200,7 @@ pub fn oom_kills(path: &str) -> u64 {
 fn members(path: &str) -> Vec<i32> {
     let mut pids: Vec<i32> = Vec::new();
     for hierarchy in hierarchies() {
-        for dir in subtree(&below(&hierarchy, path)) {
+        for dir in subtree(&below(hierarchy, path)) {
             let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
             pids.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
         }
@@ -238,7 +241,7 @@ pub fn remove(path: &str) -> io::Result<()> {
 fn remove_now(path: &str) -> io::Result<()> {
     let mut result = Ok(());
     for hierarchy in hierarchies() {
-        for dir in subtree(&below(&hierarchy, path)).iter().rev() {
+        for dir in subtree(&below(hierarchy, path)).iter().rev() {
             match fs::remove_dir(dir) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => result = Err(error),
                 _ => {}
@@ -251,7 +254,7 @@ fn remove_now(path: &str) -> io::Result<()> {
 /// Removes a cgroup if nobody uses it; busy is fine.
 pub fn remove_if_unused(path: &str) {
     for hierarchy in hierarchies() {
-        let _ = fs::remove_dir(below(&hierarchy, path));
+        let _ = fs::remove_dir(below(hierarchy, path));
     }
 }
 
@@ -274,8 +277,8 @@ fn below(hierarchy: &Hierarchy, path: &str) -> PathBuf {
 
 /// A container's cgroup in the hierarchy of one v1 controller.
 pub fn v1_dir(controller: &str, path: &str) -> Option<PathBuf> {
-    let holds = |hierarchy: &Hierarchy| hierarchy.controllers.iter().any(|held| held == controller);
-    hierarchies().into_iter().find(holds).map(|hierarchy| below(&hierarchy, path))
+    let holds = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|held| held == controller);
+    hierarchies().iter().find(holds).map(|hierarchy| below(hierarchy, path))
 }
 
 #[cfg(test)]

@@ -353,6 +353,10 @@ impl Server {
         let undone = cgroups::remove(&path)
             .map_err(|error| error.to_string())
             .and_then(|()| leftovers::unmount_below(&self.dir).map_err(|error| error.to_string()));
+        if undone.is_ok() {
+            // Whoever comes by before kelson has removed the rest takes it for what it is: a removal, not a lost pod.
+            let _ = std::fs::remove_file(self.dir.join(leftovers::POD_FILE));
+        }
         for client in std::mem::take(&mut self.stopping) {
             match &undone {
                 Ok(()) => self.reply(client, Reply::Done),

@@ -122,7 +122,7 @@ fn own(stdio: &Stdio, who: &Identity) {
 /// On a hybrid host nobody else puts the container into the v2 hierarchy; what the child joins, the container inherits.
 fn join_unified(path: &str) -> std::io::Result<()> {
     let hierarchies = cgroups::hierarchies();
-    if cgroups::is_pure_v2(&hierarchies) {
+    if cgroups::is_pure_v2(hierarchies) {
         return Ok(());
     }
     let pid = std::process::id();
