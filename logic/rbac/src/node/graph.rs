@@ -28,11 +28,14 @@ pub enum Thing {
 /// Kind, namespace and name.
 pub type Vertex = (Thing, String, String);
 
+/// Where a pod is bound to, and what it refers to there.
+type Bound = (String, Vec<Arc<Vertex>>);
+
 /// The pods that are bound, and what they refer to.
 #[derive(Default)]
 pub struct PodGraph {
-    /// Namespace and name → the node and the references.
-    pods: BTreeMap<(String, String), (String, Vec<Arc<Vertex>>)>,
+    /// By namespace and name.
+    pods: BTreeMap<(String, String), Bound>,
     /// What is referred to → by how many pods of which node.
     referrers: BTreeMap<Arc<Vertex>, BTreeMap<String, usize>>,
 }
