@@ -13,7 +13,7 @@ use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode, Version};
 
 /// Fields about one connection alone, in either direction.
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -35,7 +35,7 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 
 /// Fields of a request that backends do not get as they came: our own take their place, or none.
-const NOT_FOR_BACKENDS: [HeaderName; 5] =
+static NOT_FOR_BACKENDS: [HeaderName; 5] =
     [header::HOST, header::CONTENT_LENGTH, header::EXPECT, HTTP2_SETTINGS, PROXY];
 
 /// A request that is refused: the status, and why in a clause.
