@@ -2,13 +2,15 @@
 //!
 //! On a packet's way this stands between `kelson-index` (objects → Snapshot) and `kelson-proxy` (tables → kernel).
 //! [`select`] says which endpoints are usable, [`compile`] builds the [`Tables`], [`diff`] says what changed between
-//! two of them, [`trace`] answers what they do with a flow, and [`nft`] describes them as sets, maps and chains.
+//! two of them, [`trace`] answers what they do with a flow, [`nft`] describes them as sets, maps and chains, and
+//! [`connect`] says what of them may be translated before there is a packet.
 //!
 //! Invariants: the same snapshot and node give the same tables whatever came before; compiling never fails, what it
 //! skips it says in [`Warning`]s; nothing here knows the kernel.
 
 mod claims;
 pub mod compile;
+pub mod connect;
 pub mod diff;
 mod host_ports;
 pub mod nft;
