@@ -30,6 +30,9 @@ lint: deps ## formatting and clippy, as CI sees them
 test: lint test-deps ## every test: unit, property, packets between namespaces, real kubectl against real pods
 	cargo test --workspace --locked
 
+bpf: ## compile io/sockets/bpf/connect.c again, with clang 14, into the object that is committed beside it
+	@io/sockets/bpf/build
+
 bench: build ## the figures of bench/RESULTS.md, beside Debian's unbound, knot, nginx and haproxy
 	@deploy/install-deps bench
 	@bench/run $(RELEASE)
@@ -37,4 +40,4 @@ bench: build ## the figures of bench/RESULTS.md, beside Debian's unbound, knot, 
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help deps test-deps build demo lint test bench clean
+.PHONY: help deps test-deps build demo lint test bpf bench clean

@@ -21,6 +21,7 @@ mod rbac;
 mod restart;
 mod rollout;
 mod scheduling;
+mod sockets;
 mod standalone;
 mod startup;
 mod uplink;

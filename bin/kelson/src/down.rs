@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::up::lock;
+use crate::up::{lock, sockets};
 
 #[derive(clap::Args)]
 pub struct Flags {
@@ -30,6 +30,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
 
 async fn remove(flags: &Flags) -> anyhow::Result<()> {
     kelson_agent::destroy(&flags.data_dir).await.context("removing the node's pods")?;
+    let pins = sockets::pins(&flags.data_dir)?;
+    kelson_proxy::remove_translation(&pins).context("removing the translation at connect()")?;
     kelson_proxy::destroy().context("removing the packet filter's table")?;
     Ok(())
 }

@@ -149,6 +149,7 @@ fn config(flags: &Flags, host: &str) -> Result<Config, Usage> {
             masquerade_all: flags.masquerade_all,
             masquerade_pods: false,
             pod_interfaces: Vec::new(),
+            at_connect: None,
         },
         health: flags.healthz_bind_address,
         metrics: flags.metrics_bind_address,

@@ -3,6 +3,7 @@
 //! Goes on past what fails and returns the first failure, so that a second call has less to do. Images stay unless their
 //! directory is removed by the caller: they are the user's.
 
+use crate::cgroup;
 use crate::config::AgentConfig;
 use crate::error::{AgentError, file};
 use crate::host;
@@ -25,6 +26,7 @@ pub async fn destroy(data_dir: &Path) -> Result<(), AgentError> {
         }
     };
     note(Runtime::new(paths.runtime(), "/proc/self/exe").destroy_all().await.map_err(AgentError::from));
+    cgroup::remove(&paths);
     note(release_roots(&paths));
     // Ranges do not matter for removal; the bridge is found by its name.
     let config = AgentConfig::new("", IpAddr::V4(Ipv4Addr::LOCALHOST), data_dir);

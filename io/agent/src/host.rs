@@ -3,6 +3,7 @@
 //! Made once at the start and handed around behind an `Arc`. It decides nothing.
 
 use crate::capacity::Capacity;
+use crate::cgroup::pods_cgroup;
 use crate::config::AgentConfig;
 use crate::error::{AgentError, file};
 use crate::events::Recorder;
@@ -32,6 +33,8 @@ pub struct Host {
     pub services: watch::Receiver<Services>,
     pub capacity: Capacity,
     pub recorder: Recorder,
+    /// The control group of all pods.
+    pub cgroup: String,
 }
 
 impl Host {
@@ -53,6 +56,7 @@ impl Host {
             objects: Objects::new(client.clone()),
             tokens: Tokens::new(client.clone()),
             capacity: Capacity::read(&config.data_dir),
+            cgroup: pods_cgroup(&config.data_dir)?,
             services,
             recorder,
             client,

@@ -7,6 +7,7 @@
 
 mod backend;
 mod capacity;
+mod cgroup;
 mod command;
 mod config;
 mod container;
@@ -33,6 +34,7 @@ mod task;
 mod tokens;
 mod volumes;
 
+pub use cgroup::pods_cgroup;
 pub use config::AgentConfig;
 pub use destroy::destroy;
 pub use error::AgentError;

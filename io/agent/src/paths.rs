@@ -87,6 +87,11 @@ impl Paths {
         self.0.join("seccomp")
     }
 
+    /// The name of the control group that holds the node's pods.
+    pub fn cgroup(&self) -> PathBuf {
+        self.0.join("cgroup")
+    }
+
     /// Every directory that belongs to the node alone and goes with it.
     pub fn of_node(&self) -> Vec<PathBuf> {
         vec![self.runtime(), self.roots(), self.netns_dir(), self.pods(), self.0.join("logs")]

@@ -101,6 +101,7 @@ fn pod_config(host: &Host, pod: &Pod, uid: &str, hostname: &str) -> PodConfig {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         name: pod.metadata.name.clone().unwrap_or_default(),
         hostname: hostname.to_owned(),
+        cgroup_parent: host.cgroup.clone(),
         network: Network::Host,
         host_ipc: spec.and_then(|it| it.host_ipc).unwrap_or(false),
         host_pid: spec.and_then(|it| it.host_pid).unwrap_or(false),

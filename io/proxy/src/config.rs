@@ -1,5 +1,6 @@
 //! What the operator says about the proxy.
 
+use kelson_sockets::Place;
 use kelson_tables::Options;
 
 /// The proxy's configuration.
@@ -12,11 +13,18 @@ pub struct Config {
     /// The interfaces that lead to pods, at most 15 bytes each; traffic for the pod ranges leaves by no other. Empty
     /// beside a foreign network plugin: then nothing is guarded, and `masquerade_pods` should be off.
     pub pod_interfaces: Vec<String>,
+    /// Where pods' connections may be translated at connect(); none, and the packet filter does it all.
+    pub at_connect: Option<Place>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { masquerade_all: false, masquerade_pods: true, pod_interfaces: vec!["kelson0".into()] }
+        Self {
+            masquerade_all: false,
+            masquerade_pods: true,
+            pod_interfaces: vec!["kelson0".into()],
+            at_connect: None,
+        }
     }
 }
 

@@ -29,6 +29,9 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// What an earlier process left to translate at connect() is out of date and stays.
+    #[error("cannot remove the translation at connect() that an earlier start of kelson left")]
+    Leftover(#[source] kelson_sockets::Error),
 }
 
 impl Error {
@@ -37,6 +40,7 @@ impl Error {
         match self {
             Self::Open(source) | Self::Receive(source) => source.raw_os_error(),
             Self::Send { source, .. } | Self::Refused { source, .. } => source.raw_os_error(),
+            Self::Leftover(_) => None,
         }
     }
 }

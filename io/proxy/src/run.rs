@@ -14,6 +14,7 @@ use kelson_tables::{Compiler, Warning};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::at_connect::AtConnect;
 use crate::{Config, Error, Metrics, Nftables, apply, conntrack};
 
 /// The first wait after a failure; it doubles up to [`PATIENCE_MAX`].
@@ -82,6 +83,7 @@ struct Worker {
     options: kelson_tables::Options,
     compiler: Compiler,
     kernel: Option<Nftables>,
+    at_connect: AtConnect,
     guarded: bool,
     checked: Instant,
     done: Option<(u64, NodeView)>,
@@ -97,6 +99,7 @@ impl Worker {
             compiler: Compiler::new(options.clone()),
             options,
             kernel: None,
+            at_connect: AtConnect::new(config.at_connect),
             guarded: false,
             checked: Instant::now(),
             done: None,
@@ -156,6 +159,7 @@ impl Worker {
         let start = Instant::now();
         let tables = self.compiler.compile(snapshot, node);
         let applied = self.kernel()?.apply(&tables)?;
+        self.at_connect.follow(&tables)?;
         let now_s = u64::try_from(kelson_process::now().as_second()).unwrap_or_default();
         self.metrics.programmed(applied.replaced, start.elapsed(), now_s);
         self.log_warnings();
@@ -214,7 +218,7 @@ impl Worker {
 }
 
 /// The error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -275,6 +275,11 @@ fn below(hierarchy: &Hierarchy, path: &str) -> PathBuf {
     hierarchy.mount.join(path.trim_start_matches('/'))
 }
 
+/// Where `path` is in the v2 hierarchy, whether it exists or not; `None` where no such hierarchy is mounted.
+pub fn unified_dir(path: &str) -> Option<PathBuf> {
+    hierarchies().iter().find(|hierarchy| hierarchy.unified).map(|hierarchy| below(hierarchy, path))
+}
+
 /// A container's cgroup in the hierarchy of one v1 controller.
 pub fn v1_dir(controller: &str, path: &str) -> Option<PathBuf> {
     let holds = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|held| held == controller);

@@ -24,6 +24,7 @@ mod signals;
 mod state;
 mod wire;
 
+pub use cgroups::{remove_if_unused as remove_unused_cgroup, unified_dir};
 pub use config::{
     AttachConfig, CGROUP_PARENT, ContainerConfig, ExecConfig, Mount, Network, PodConfig, Propagation,
     Resources, Seccomp, User,

@@ -70,6 +70,18 @@ pub struct Flags {
     /// Port of this node that Ingresses are served on over HTTPS; 0 for none
     #[arg(long, default_value_t = 443)]
     ingress_https_port: u16,
+    /// Whether pods' connections to Services are translated as they call connect(), where the kernel can
+    #[arg(long, value_enum, default_value = "auto")]
+    socket_translation: SocketTranslation,
+}
+
+/// Whether connections are translated before there is a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SocketTranslation {
+    /// Where the kernel can.
+    Auto,
+    /// Nowhere: the packet filter translates every packet.
+    Off,
 }
 
 /// What `kelson up` runs with.
@@ -94,6 +106,7 @@ pub struct Config {
     pub load_balancer_ranges: Vec<Cidr>,
     /// Where Ingresses are served over HTTP and HTTPS; 0 is nowhere.
     pub ingress_ports: (u16, u16),
+    pub socket_translation: SocketTranslation,
 }
 
 impl Config {
@@ -144,6 +157,7 @@ pub fn parse(flags: Flags, host_name: &str, default_node_ip: Option<IpAddr>) -> 
         resolv_conf: flags.resolv_conf,
         load_balancer_ranges,
         ingress_ports: ingress_ports(flags.ingress_http_port, flags.ingress_https_port)?,
+        socket_translation: flags.socket_translation,
         data_dir: flags.data_dir,
         pod_cidr,
         service_cidr,

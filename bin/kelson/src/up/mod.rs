@@ -14,6 +14,7 @@ mod node;
 mod outside;
 mod report;
 mod role;
+pub mod sockets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

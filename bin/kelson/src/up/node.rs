@@ -21,6 +21,7 @@ use super::ingress;
 use super::outside;
 use super::report::Report;
 use super::role;
+use super::sockets;
 
 /// How long the node may take until it is ready before the start is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,7 +62,8 @@ impl Node {
         let host_ports = kelson_cluster::host_ports(as_node.clone(), &config.node_name, shutdown.clone());
         let host_ports = host_ports.await;
         let views = outside::node_views(config, links.clone(), host_ports, tasks);
-        let programmed = start_proxy(snapshots.clone(), views, shutdown, tasks);
+        let settings = kelson_proxy::Config { at_connect: sockets::place(config)?, ..Default::default() };
+        let programmed = start_proxy(settings, snapshots.clone(), views, shutdown, tasks);
         tasks.spawn(kelson_cluster::publish_programmed(
             client("system:kube-proxy"),
             config.node_name.clone(),
@@ -132,13 +134,13 @@ fn is_ready(node: &core::Node) -> bool {
 }
 
 fn start_proxy(
+    settings: kelson_proxy::Config,
     snapshots: watch::Receiver<Arc<kelson_model::Snapshot>>,
     node: watch::Receiver<NodeView>,
     shutdown: &Shutdown,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Acknowledged> {
     let (acknowledged, programmed) = watch::channel(Acknowledged::default());
-    let settings = kelson_proxy::Config::default();
     let shutdown = shutdown.clone();
     tasks.spawn(async move {
         kelson_proxy::run(settings, snapshots, node, acknowledged, Arc::default(), shutdown).await;

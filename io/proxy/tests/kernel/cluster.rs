@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use kelson_model::{
-    Cidr, Endpoint, Exposure, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot, TrafficPolicy,
+    Cidr, Endpoint, Exposure, NodeView, Protocol, Service, ServiceName, ServicePort, Snapshot,
 };
 
 use crate::net::{NODE, pod_ip};

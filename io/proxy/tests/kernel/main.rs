@@ -7,6 +7,7 @@ mod host_ports;
 mod net;
 mod policies;
 mod services;
+mod sockets;
 mod traffic;
 mod updates;
 

@@ -253,7 +253,7 @@ fn random_updates_agree() {
 }
 
 /// One Service comes, goes, changes its endpoints, affinity, addresses, or swaps its ClusterIP with another's.
-fn change(snapshot: &mut Snapshot, random: &mut Random) {
+pub fn change(snapshot: &mut Snapshot, random: &mut Random) {
     let n = random.below(4);
     let mut it = service(&format!("s{n}"), &format!("10.96.1.{}", random.below(4)));
     if random.below(5) == 0 {
@@ -275,7 +275,7 @@ fn change(snapshot: &mut Snapshot, random: &mut Random) {
 }
 
 /// A small linear congruential generator; the seed is the test's.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
@@ -349,11 +349,11 @@ mod socket {
     }
 }
 
-fn wait_for(acks: &mut watch::Receiver<Acknowledged>, generation: u64) {
+pub fn wait_for(acks: &mut watch::Receiver<Acknowledged>, generation: u64) {
     let acknowledged = acks.wait_for(|done| done.generation == generation);
     block_on(async { tokio::time::timeout(Duration::from_secs(5), acknowledged).await.unwrap().unwrap() });
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
