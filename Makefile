@@ -37,7 +37,11 @@ bench: build ## the figures of bench/RESULTS.md, beside Debian's unbound, knot, 
 	@deploy/install-deps bench
 	@bench/run $(RELEASE)
 
+fuzz: deps ## every parser of foreign bytes under libFuzzer, FUZZ_SECONDS each (60)
+	@deploy/install-deps fuzz
+	@fuzz/run
+
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help deps test-deps build demo lint test bpf bench clean
+.PHONY: help deps test-deps build demo lint test bpf bench fuzz clean

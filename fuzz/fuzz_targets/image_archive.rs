@@ -1,4 +1,4 @@
-//! Any bytes as an image archive: no panic.
+//! Image archives from anywhere.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kelson_images::fuzz::archive(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kelson_fuzz::image::archive(bytes));

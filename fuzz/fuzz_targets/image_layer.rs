@@ -1,4 +1,4 @@
-//! Any bytes as a layer: no panic, nothing outside of its directory.
+//! Layers of images from anywhere.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kelson_images::fuzz::layer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kelson_fuzz::image::layer(bytes));

@@ -35,6 +35,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ingress", &["process", "cluster", "model", "routes"]),
     ("bench", &[]),
     ("sim", &["machinery", "registry", "plans", "pods", "model", "index", "tables", "zones"]),
+    (
+        "fuzz",
+        &[
+            "machinery",
+            "model",
+            "index",
+            "tables",
+            "zones",
+            "pods",
+            "registry",
+            "store",
+            "apiserver",
+            "images",
+            "runtime",
+            "agent",
+            "dns",
+            "lb",
+            "routes",
+        ],
+    ),
 ];
 
 /// Crates that only tests of a crate may name besides: a component tried against the real server in process.

@@ -17,7 +17,7 @@ pub fn root() -> PathBuf {
 pub fn sources() -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();
-    for place in ["bin", "logic", "io", "tests", "sim", "bench", "fuzz/fuzz_targets"] {
+    for place in ["bin", "logic", "io", "tests", "sim", "bench", "fuzz"] {
         walk(&root.join(place), &mut found);
     }
     found.sort();

@@ -18,6 +18,7 @@ mod dispatch;
 mod escalation;
 mod expiry;
 mod forward;
+pub mod fuzz;
 mod health;
 mod history;
 mod impersonation;

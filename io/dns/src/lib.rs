@@ -13,6 +13,7 @@ mod cache;
 mod config;
 mod error;
 mod forward;
+pub mod fuzz;
 mod message;
 mod metrics;
 mod pages;

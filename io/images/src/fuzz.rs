@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::{Bounds, Images, ImportOptions, unpack_layer};
+use oci_client::manifest::OciManifest;
+
+use crate::config::ConfigFile;
+use crate::{Bounds, Images, ImportOptions, normalize, unpack_layer};
 
 /// Small enough that a run takes milliseconds.
 const BOUNDS: Bounds = Bounds { entries_max: 1000, bytes_max: 1 << 20 };
@@ -27,4 +30,23 @@ pub fn archive(bytes: &[u8]) {
     let images = Images::open(&place).expect("the temporary directory can be written to");
     let _ = images.import_stream(bytes, &ImportOptions { name: Some("fuzz".to_owned()), config: None });
     fs::remove_dir_all(&place).expect("it was made above");
+}
+
+/// A manifest or an index as a registry answers it.
+pub fn manifest(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<OciManifest>(bytes);
+}
+
+/// An image's configuration; what is taken of it reads the same again.
+pub fn config(bytes: &[u8]) {
+    let Ok(file) = ConfigFile::parse(bytes, "fuzz") else { return };
+    let again = serde_json::to_vec(&file).expect("what was read from JSON can be written as JSON");
+    let again = ConfigFile::parse(&again, "fuzz").expect("what was taken once is taken again");
+    assert_eq!(again.config, file.config);
+}
+
+/// An image's name as people write it; its full form is a fixed point.
+pub fn name(text: &str) {
+    let Ok(full) = normalize(text) else { return };
+    assert_eq!(normalize(&full).as_ref(), Ok(&full));
 }

@@ -114,7 +114,7 @@ fn put_varint(out: &mut BytesMut, mut value: u64) {
 }
 
 /// `status` of a length-prefixed `{ status = 1: enum }`; absent is 0. None when it cannot be read.
-fn parse(answer: &[u8]) -> Option<u64> {
+pub fn parse(answer: &[u8]) -> Option<u64> {
     let length = u32::from_be_bytes(answer.get(1..5)?.try_into().ok()?) as usize;
     let message = answer.get(5..5usize.checked_add(length)?)?;
     match message {

@@ -1,6 +1,6 @@
 //! Carrying out one probe (F8). What its results add up to is decided in `kelson_pods`.
 
-mod grpc;
+pub mod grpc;
 pub mod http;
 
 use crate::command::{self, Outcome};

@@ -8,6 +8,7 @@ mod channels;
 mod cri_log;
 mod file_changes;
 mod forward;
+pub mod fuzz;
 mod log_options;
 mod log_reader;
 mod remote;

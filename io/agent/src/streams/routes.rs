@@ -202,7 +202,7 @@ fn streams(pairs: &[(String, String)]) -> Result<Wanted, Status> {
     }
 }
 
-fn exec_options(pairs: &[(String, String)]) -> Result<ExecConfig, Status> {
+pub fn exec_options(pairs: &[(String, String)]) -> Result<ExecConfig, Status> {
     let Wanted { stdin, stdout, stderr, tty } = streams(pairs)?;
     let args: Vec<String> =
         pairs.iter().filter(|(key, _)| key == "command").map(|(_, value)| value.clone()).collect();

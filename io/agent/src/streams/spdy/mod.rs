@@ -2,7 +2,7 @@
 
 mod connection;
 mod dictionary;
-mod frames;
+pub mod frames;
 
 pub use connection::{Stream, Writer, serve};
 pub use frames::CANCEL;

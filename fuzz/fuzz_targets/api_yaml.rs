@@ -1,0 +1,4 @@
+//! Objects in YAML.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kelson_fuzz::api::yaml(bytes));
