@@ -1,4 +1,4 @@
-# What bench/dns and bench/ingress share: a cluster without a node, servers on one core, the load on the other.
+# What bench/dns, bench/ingress and bench/writes share: a cluster without a node, servers on one core, the load on the other.
 # Sourced; expects KELSON, BENCH and WORK as bench/run sets them.
 set -euo pipefail
 
@@ -24,8 +24,9 @@ patiently() {
     done
 }
 
+# cluster [PREFIX…]: a cluster without a node, started by that prefix.
 cluster() {
-    background up "$KELSON" up --disable-agent --data-dir "$WORK/state" --node-name bench
+    background up "$@" "$KELSON" up --disable-agent --data-dir "$WORK/state" --node-name bench
     patiently grep -q '^export KUBECONFIG=' "$WORK/up.log"
 }
 

@@ -2,11 +2,15 @@
 //!
 //! Every figure is printed as `name<TAB>value`, medians with their extremes; nothing is asserted here.
 
+mod api;
 mod connect;
+mod lists;
 mod node;
 mod pods;
 mod rollouts;
 mod services;
+mod watches;
+mod writes;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,9 +30,11 @@ const MANY_TIMES: usize = 3;
 const IDLE: Duration = Duration::from_secs(10);
 /// Rollouts under load.
 const ROLLOUTS: usize = 10;
+/// Left alone after many writes, before anything is timed.
+const SETTLE: Duration = Duration::from_secs(5);
 /// What to say to wrong arguments.
-const USAGE: &str =
-    "usage: kelson-bench start|pods|services|rollouts KELSON DATA-DIR, or publish KUBECONFIG [FIRST..]END";
+const USAGE: &str = "usage: kelson-bench start|pods|services|rollouts|lists|watches KELSON DATA-DIR, publish KUBECONFIG [FIRST..]END, or \
+    writes KUBECONFIG|ADDRESS-OF-ETCD CLIENTS";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -40,6 +46,9 @@ async fn main() -> anyhow::Result<()> {
         "pods" => pods(kelson, &data_dir).await,
         "services" => services::measure(kelson, &data_dir).await,
         "rollouts" => rollouts(kelson, &data_dir).await,
+        "lists" => lists::measure(kelson, &data_dir).await,
+        "watches" => watches::measure(kelson, &data_dir).await,
+        "writes" => writes::measure(first, second.parse().context(USAGE)?).await,
         "publish" => {
             let (first, end) = second.split_once("..").unwrap_or(("0", second));
             let numbers = first.parse().context(USAGE)?..end.parse().context(USAGE)?;

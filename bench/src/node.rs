@@ -52,6 +52,18 @@ impl Node {
         Ok(kilobytes * 1024.0 / 1e6)
     }
 
+    /// The CPU time the kelson process has used, its own and the kernel's for it.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let ticks: Vec<u64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        let [user, system] = ticks.as_slice() else {
+            bail!("the kernel reports CPU time otherwise than expected")
+        };
+        // A tick is a hundredth of a second to user space, whatever the kernel's own is.
+        Ok(Duration::from_millis((user + system) * 10))
+    }
+
     /// A client over TLS, as any user's.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         client_of(&self.data_dir.join("kubeconfig")).await
