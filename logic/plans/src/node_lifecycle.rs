@@ -29,15 +29,17 @@ pub fn plan(view: &View, key: &Key, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let silent_at = silent_at(view, &key.name);
     let is_silent = silent_at.is_some_and(|at| at <= now);
+    let unknown = unknown(node, now).filter(|_| is_silent);
+    // The taints follow the conditions as written, so they come once the view shows them.
+    let is_told = unknown.is_none();
     if is_silent {
-        let mut steps: Vec<Step> = unknown(node, now).map(Step::from).into_iter().collect();
+        let mut steps: Vec<Step> = unknown.map(Step::from).into_iter().collect();
         steps.extend(view.pods.marked(&node_mark(&key.name)).filter_map(|pod| unready(pod, now)));
         plan.stage(steps);
     } else if let Some(at) = silent_at {
         plan.requeue(at.duration_since(now));
     }
-    // The taints follow the conditions as written, so they come once the view shows them.
-    if !is_silent || plan.is_empty() {
+    if is_told {
         plan.stage(taint(node, now).map(Step::from).into_iter().collect());
         evict(view, node, now, &mut plan);
     }
@@ -187,10 +189,19 @@ pub(crate) fn wake(_view: &View, changed: &Changed) -> Vec<Key> {
         Any::Lease(_) if changed.key.namespace == crate::view::NODE_LEASES => {
             Some(Key::cluster(&changed.key.name))
         }
-        Any::Pod(pod) => pod::node(pod).map(Key::cluster),
+        Any::Pod(pod) if !is_the_same_to_us(changed) => pod::node(pod).map(Key::cluster),
         _ => None,
     });
     keys.collect()
+}
+
+/// Whether a pod only says something else of itself. One on a silent node may still have somebody who vouches for it: to
+/// answer each word of theirs would be a quarrel without end, so it is told once that nothing is heard, as by upstream.
+fn is_the_same_to_us(changed: &Changed) -> bool {
+    let (Some(Any::Pod(old)), Some(Any::Pod(new))) = (&changed.old, &changed.new) else { return false };
+    pod::node(old) == pod::node(new)
+        && taints::tolerations(old).eq(taints::tolerations(new))
+        && old.metadata.uid == new.metadata.uid
 }
 
 #[cfg(test)]

@@ -71,6 +71,26 @@ fn f15_a_silent_node_is_unknown_and_its_pods_take_no_traffic() {
     assert!(world.told.contains(&"NodeNotReady: Node is not ready".to_owned()));
 }
 
+/// Found by `kelson-sim --seed 5 --steps 600`: the controllers' clock leapt, so that every node counted as silent until its
+/// next heartbeat, and for that long they and the nodes contradicted each other about each pod as fast as they could.
+#[test]
+fn f15_who_still_vouches_for_a_pod_on_a_silent_node_is_not_contradicted_without_end() {
+    let mut world = world(vec![running("p", json!({}), "10.244.0.2")]);
+    world.now = time(51);
+    step(&mut world);
+    let key = Key::new("default", "p");
+    world.make_ready(&key);
+    let vouched: Pod = world.get(&key).unwrap();
+    let changed = world.view.applied(std::sync::Arc::new(vouched.clone()), world.now);
+    assert!(!crate::wake(&world.view, &changed).contains(&task()));
+    // The taints do not wait for that to be settled.
+    let mut moved = vouched;
+    moved.spec.as_mut().unwrap().tolerations = Some(vec![Default::default()]);
+    let changed = world.view.applied(std::sync::Arc::new(moved), world.now);
+    assert!(crate::wake(&world.view, &changed).contains(&task()));
+    assert_eq!(taints(&world).len(), 2);
+}
+
 #[test]
 fn f15_the_clock_is_the_observers_not_the_nodes() {
     let mut world = world(vec![]);
