@@ -4,11 +4,13 @@
 //! port has one holder, or `claim` panics; what changes nothing writes nothing. The log is what watches read.
 
 mod delete;
+mod stored;
 
 pub use delete::Deletion;
+pub use stored::Stored;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use kelson_machinery::{Object, meta, names, patch, time};
@@ -17,6 +19,7 @@ use kelson_registry::Kind;
 use kelson_registry::allocate::{self, Claim, Ranges};
 use serde_json::Value;
 
+use crate::clock::Clock;
 use crate::random::Random;
 
 /// Where an object is.
@@ -52,30 +55,72 @@ pub enum Part {
 pub struct Event {
     pub version: u64,
     pub key: Key,
-    pub object: Option<Arc<Value>>,
+    pub object: Option<Arc<Stored>>,
+}
+
+/// One write, for whoever judges each.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub place: Place,
+    pub before: Option<Arc<Stored>>,
+    pub after: Option<Arc<Stored>>,
 }
 
 /// The API server and its store.
 pub struct Api {
-    objects: BTreeMap<Place, Arc<Value>>,
-    logs: BTreeMap<Resource, Vec<Event>>,
+    /// By the resource's slot.
+    objects: Vec<BTreeMap<Key, Arc<Stored>>>,
+    logs: Vec<Vec<Event>>,
     claims: BTreeMap<Claim, Place>,
     ranges: Ranges,
     version: u64,
+    /// The version of the last write that was more than a node's heartbeat.
+    pub news: u64,
+    /// Writes that nobody has judged yet.
+    pub writes: Vec<Write>,
+    /// What must not be, as whoever saw it says.
+    pub faults: Vec<String>,
+    /// When each pod was first asked to go.
+    pub asked: BTreeMap<String, Timestamp>,
+    /// Pods that were deleted without waiting for their node, by uid.
+    pub forced: BTreeSet<String>,
+    /// Time itself; nobody's clock.
     pub now: Timestamp,
+    pub clock: Clock,
     pub random: Random,
+}
+
+/// Where a resource's objects are kept: the place of its kind in the registry.
+pub fn slot(resource: &Resource) -> usize {
+    static SLOTS: LazyLock<BTreeMap<(&str, &str), usize>> = LazyLock::new(|| {
+        let kinds = kelson_registry::kinds().iter().enumerate();
+        kinds.map(|(slot, kind)| ((kind.plural, kind.group), slot)).collect()
+    });
+    let name = (resource.plural.as_ref(), resource.group.as_ref());
+    *SLOTS.get(&name).unwrap_or_else(|| panic!("the registry has no {resource:?}"))
+}
+
+/// Whether a write is no news to anybody but the watcher of heartbeats.
+fn is_heartbeat(place: &Place) -> bool {
+    place.key.namespace == kelson_plans::view::NODE_LEASES
 }
 
 impl Api {
     pub fn new(random: Random, now: Timestamp) -> Self {
         let ranges = Ranges::parse("10.96.0.0/28", (30000, 30031)).expect("the ranges are well formed");
         Self {
-            objects: BTreeMap::new(),
-            logs: BTreeMap::new(),
+            objects: vec![BTreeMap::new(); kelson_registry::kinds().len()],
+            logs: vec![Vec::new(); kelson_registry::kinds().len()],
             claims: BTreeMap::new(),
             ranges,
             version: 1,
+            news: 1,
+            writes: Vec::new(),
+            faults: Vec::new(),
+            asked: BTreeMap::new(),
+            forced: BTreeSet::new(),
             now,
+            clock: Clock::default(),
             random,
         }
     }
@@ -85,25 +130,47 @@ impl Api {
         self.version
     }
 
-    pub fn get(&self, resource: &Resource, key: &Key) -> Option<&Arc<Value>> {
-        self.objects.get(&Place { resource: resource.clone(), key: key.clone() })
+    pub fn get(&self, resource: &Resource, key: &Key) -> Option<&Arc<Stored>> {
+        self.objects[slot(resource)].get(key)
+    }
+
+    fn at(&self, place: &Place) -> Option<&Arc<Stored>> {
+        self.get(&place.resource, &place.key)
     }
 
     /// All objects of a resource, by key.
-    pub fn all(&self, resource: &Resource) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
-        let first = Place { resource: resource.clone(), key: Key::default() };
-        let range = self.objects.range(first..).take_while(move |(place, _)| place.resource == *resource);
-        range.map(|(place, object)| (&place.key, object))
+    pub fn all(&self, resource: &Resource) -> impl Iterator<Item = (&Key, &Arc<Stored>)> + use<'_> {
+        self.objects[slot(resource)].iter()
     }
 
     /// Every object there is.
-    pub fn everything(&self) -> impl Iterator<Item = (&Place, &Arc<Value>)> {
-        self.objects.iter()
+    pub fn everything(&self) -> impl Iterator<Item = (Resource, &Key, &Arc<Stored>)> {
+        let kinds = kelson_registry::kinds().iter().zip(&self.objects);
+        kinds.flat_map(|(kind, all)| all.iter().map(|(key, object)| (resource(kind), key, object)))
     }
 
-    /// The events of a resource, oldest first.
-    pub fn log(&self, resource: &Resource) -> &[Event] {
-        self.logs.get(resource).map(Vec::as_slice).unwrap_or_default()
+    /// The events of a resource by its slot, oldest first.
+    pub fn log(&self, slot: usize) -> &[Event] {
+        &self.logs[slot]
+    }
+
+    /// The newest writes, for a message.
+    pub fn last_writes(&self, count: usize) -> String {
+        let mut all: Vec<(&str, &Event)> = Vec::new();
+        for (kind, log) in kelson_registry::kinds().iter().zip(&self.logs) {
+            all.extend(log.iter().rev().take(count).map(|event| (kind.plural, event)));
+        }
+        all.sort_by_key(|(_, event)| std::cmp::Reverse(event.version));
+        let told = all.iter().take(count).map(|(plural, event)| {
+            let what = event.object.as_ref().map_or_else(|| "gone".to_owned(), |object| object.to_string());
+            format!("{plural} {} {}: {what}", event.key, event.version)
+        });
+        told.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What the server's clock shows.
+    pub fn time(&self) -> Timestamp {
+        self.clock.read(self.now)
     }
 
     /// POST.
@@ -115,14 +182,15 @@ impl Api {
             meta::set_name(&mut object, &name);
         }
         let place = place(kind, &object);
-        if self.objects.contains_key(&place) {
+        if self.at(&place).is_some() {
             return Err(Refusal::Exists);
         }
         self.accepts(&place)?;
+        self.admits(&place)?;
         (kind.default)(&mut object);
         meta::set_uid(&mut object, &format!("uid-{}", self.version + 1));
         (kind.prepare_create)(&mut object);
-        meta::set_creation_timestamp(&mut object, &time::seconds(self.now));
+        meta::set_creation_timestamp(&mut object, &time::seconds(self.time()));
         refuse((kind.validate)(&object))?;
         self.allocate(&place, &mut object, None)?;
         self.put(place.clone(), object);
@@ -141,6 +209,16 @@ impl Api {
         }
     }
 
+    /// A pod needs the account it runs as.
+    fn admits(&self, place: &Place) -> Result<(), Refusal> {
+        let account = Key::new(&place.key.namespace, "default");
+        let accounts = Resource::of::<k8s_openapi::api::core::v1::ServiceAccount>(true);
+        match place.resource.plural == "pods" && self.get(&accounts, &account).is_none() {
+            true => Err(Refusal::Invalid(format!("error looking up service account {account}"))),
+            false => Ok(()),
+        }
+    }
+
     /// PATCH with a merge patch; `uid` and `version` are preconditions where they are given.
     pub fn patch(
         &mut self,
@@ -150,12 +228,12 @@ impl Api {
         version: Option<&str>,
         changes: &Value,
     ) -> Result<(), Refusal> {
-        let before = self.objects.get(place).cloned().ok_or(Refusal::Stale)?;
+        let before = self.at(place).cloned().ok_or(Refusal::Stale)?;
         let other = |wanted: Option<&str>, is: &str| wanted.is_some_and(|wanted| wanted != is);
         if other(uid, meta::uid(&before)) || other(version, meta::resource_version(&before)) {
             return Err(Refusal::Stale);
         }
-        let mut after = (*before).clone();
+        let mut after = (**before).clone();
         patch::merge_patch(&mut after, changes);
         self.replace(place, part, &before, after)
     }
@@ -167,8 +245,8 @@ impl Api {
         part: Part,
         change: impl FnOnce(&mut Value),
     ) -> Result<(), Refusal> {
-        let before = self.objects.get(place).cloned().ok_or(Refusal::Stale)?;
-        let mut after = (*before).clone();
+        let before = self.at(place).cloned().ok_or(Refusal::Stale)?;
+        let mut after = (**before).clone();
         change(&mut after);
         self.replace(place, part, &before, after)
     }
@@ -177,7 +255,7 @@ impl Api {
         &mut self,
         place: &Place,
         part: Part,
-        before: &Arc<Value>,
+        before: &Arc<Stored>,
         after: Value,
     ) -> Result<(), Refusal> {
         let kind = kind_of(&after)?;
@@ -199,7 +277,7 @@ impl Api {
             Part::Internal => {}
         }
         self.allocate(place, &mut after, Some(before))?;
-        match after == **before {
+        match after == ***before {
             true => {}
             false if delete::is_over(&after) => self.remove(place),
             false => self.put(place.clone(), after),
@@ -237,22 +315,31 @@ impl Api {
     fn put(&mut self, place: Place, mut object: Object) {
         self.version += 1;
         meta::set_resource_version(&mut object, &self.version.to_string());
-        let object = Arc::new(object);
-        let event = Event { version: self.version, key: place.key.clone(), object: Some(object.clone()) };
-        self.logs.entry(place.resource.clone()).or_default().push(event);
-        self.objects.insert(place, object);
+        self.log_write(place, Some(Stored::new(object)));
     }
 
     fn remove(&mut self, place: &Place) {
         self.version += 1;
-        let Some(object) = self.objects.remove(place) else { return };
+        let Some(object) = self.at(place).cloned() else { return };
         if place.resource.plural == "services" {
             for claim in allocate::plan_delete(&object) {
                 self.claims.remove(&claim);
             }
         }
-        let event = Event { version: self.version, key: place.key.clone(), object: None };
-        self.logs.entry(place.resource.clone()).or_default().push(event);
+        self.log_write(place.clone(), None);
+    }
+
+    fn log_write(&mut self, place: Place, after: Option<Arc<Stored>>) {
+        let slot = slot(&place.resource);
+        let before = match &after {
+            Some(object) => self.objects[slot].insert(place.key.clone(), object.clone()),
+            None => self.objects[slot].remove(&place.key),
+        };
+        if !is_heartbeat(&place) {
+            self.news = self.version;
+        }
+        self.logs[slot].push(Event { version: self.version, key: place.key.clone(), object: after.clone() });
+        self.writes.push(Write { place, before, after });
     }
 }
 

@@ -18,13 +18,37 @@ pub struct Carried {
     pub refusal: Option<String>,
 }
 
-/// Carries out a plan; each request fails with `unlucky` as if another had come first.
-pub fn carry(api: &mut Api, plan: &Plan, mut unlucky: impl FnMut() -> bool) -> Carried {
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Luck {
+    Good,
+    /// Another write came first.
+    Conflict,
+    /// It never arrived.
+    Lost,
+    /// It was carried out, and the answer never arrived.
+    Unanswered,
+}
+
+impl Luck {
+    /// What a client has that hears nothing.
+    fn silence() -> Refusal {
+        Refusal::Invalid("connection reset by peer".to_owned())
+    }
+}
+
+/// Carries out a plan, each request with the luck it has.
+pub fn carry(api: &mut Api, plan: &Plan, mut luck: impl FnMut(&Action) -> Luck) -> Carried {
     let mut carried = Carried::default();
     for stage in &plan.stages {
         for step in stage {
             let before = api.version();
-            let done = if unlucky() { Err(Refusal::Stale) } else { act(api, &step.action) };
+            let done = match luck(&step.action) {
+                Luck::Good => act(api, &step.action),
+                Luck::Conflict => Err(Refusal::Stale),
+                Luck::Lost => Err(Luck::silence()),
+                Luck::Unanswered => act(api, &step.action).and(Err(Luck::silence())),
+            };
             match done {
                 Ok(resource) if api.version() > before => carried.written.push((resource, api.version())),
                 Ok(_) | Err(Refusal::Closing) => {}
@@ -56,6 +80,7 @@ fn act(api: &mut Api, action: &Action) -> Result<Resource, Refusal> {
                 grace_seconds: grace_seconds.map(i64::from),
                 propagation: *propagation,
                 absent,
+                by_node: false,
             };
             api.delete(&place, &how)?;
             Ok(resource.clone())
@@ -75,7 +100,7 @@ fn bind(api: &mut Api, pod: &Key, uid: &str, node: &str) -> Result<Resource, Ref
     if meta::uid(bound) != uid || !meta::get_str(bound, &["spec", "nodeName"]).is_empty() {
         return Err(Refusal::Stale);
     }
-    let since = api.now;
+    let since = api.time();
     api.edit(&place, Part::Internal, |pod| {
         meta::set(pod, &["spec", "nodeName"], node);
         let scheduled = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": since});

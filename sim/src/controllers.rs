@@ -3,31 +3,41 @@
 //! As `io/cluster`'s runner, in steps instead of tasks. It may die and start anew at any moment, with nothing but what
 //! the API holds.
 
+mod agenda;
+mod fold;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use kelson_machinery::meta;
 use kelson_plans::kinds::KEPT;
-use kelson_plans::{Changed, Controller, Kept, Key, Plan, Resource, Settings, Task, View};
-use serde_json::Value;
+use kelson_plans::{Action, Controller, Key, Plan, Resource, Settings, Task, View};
 
 use crate::api::Api;
-use crate::carry::carry;
+use crate::carry::{Luck, carry};
+use crate::clock::{Clock, later};
 use crate::random::Random;
-use crate::watch::{Heard, Watch};
+use crate::watch::Watch;
+use agenda::Agenda;
 
-/// How long a task waits that the API refused or that met another's write.
-const BACKOFF: SignedDuration = SignedDuration::from_millis(100);
+/// How long a task waits that the API refused or that met another's write: first, and at most.
+const BACKOFF: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_millis(100), SignedDuration::from_secs(10));
 /// How long the view may take to show what was written.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+///
+/// Longer than in `io/cluster`: time passes in leaps here, and the watches do not run while it does.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// All controllers over one view.
 pub struct Controllers {
+    pub clock: Clock,
     view: View,
     watches: Vec<Watch>,
-    woken: BTreeSet<Task>,
-    due: BTreeMap<Task, Timestamp>,
+    /// What is there of the kinds that are known by their metadata alone.
+    known: BTreeMap<usize, BTreeSet<Key>>,
+    agenda: Agenda,
     waiting: BTreeMap<Task, Waiting>,
+    failures: BTreeMap<Task, u32>,
 }
 
 struct Waiting {
@@ -37,155 +47,156 @@ struct Waiting {
 
 impl Controllers {
     pub fn new(settings: Settings) -> Self {
-        let resources = kelson_registry::kinds().iter().map(|kind| crate::api::resource(kind)).collect();
+        let served = kelson_registry::kinds().iter().filter(|kind| kind.verbs.contains(&"watch"));
+        let resources: Vec<Resource> = served.map(|kind| crate::api::resource(kind)).collect();
+        let is_kept = |resource: &Resource| KEPT.iter().any(|kept| kept.same_collection(resource));
+        let others = resources.iter().filter(|resource| !is_kept(resource) && resource.plural != "events");
         Self {
+            clock: Clock::default(),
+            watches: KEPT.iter().chain(others).cloned().map(Watch::new).collect(),
             view: View { settings, resources, ..View::default() },
-            watches: KEPT.iter().map(|resource| Watch::new(resource.clone())).collect(),
-            woken: BTreeSet::new(),
-            due: BTreeMap::new(),
+            known: BTreeMap::new(),
+            agenda: Agenda::default(),
             waiting: BTreeMap::new(),
+            failures: BTreeMap::new(),
         }
     }
 
     /// The process ends and another begins.
     pub fn restart(&mut self) {
-        *self = Self::new(self.view.settings.clone());
+        *self = Self { clock: self.clock, ..Self::new(self.view.settings.clone()) };
     }
 
     /// A watch breaks.
     pub fn cut(&mut self, random: &mut Random) {
         let index = random.below(self.watches.len());
-        self.watches[index].cut();
+        self.watches[index].cut(random);
     }
 
-    /// One change of one resource arrives. Whether there was one.
-    pub fn hear(&mut self, api: &Api, random: &mut Random) -> bool {
+    /// Whether any watch has something to tell.
+    pub fn can_hear(&self, api: &Api) -> bool {
+        self.watches.iter().any(|watch| watch.is_behind(api))
+    }
+
+    /// One change of one resource arrives.
+    pub fn hear(&mut self, api: &Api, random: &mut Random) {
         let behind: Vec<usize> =
             (0..self.watches.len()).filter(|index| self.watches[*index].is_behind(api)).collect();
-        let Some(index) = random.of(&behind) else { return false };
-        let resource = self.watches[*index].resource.clone();
-        let Some(heard) = self.watches[*index].next(api) else { return false };
-        for changed in fold(&mut self.view, &resource, heard, api.now) {
-            self.woken.extend(kelson_plans::wake(&self.view, &changed));
+        let Some(index) = random.of(&behind).copied() else { return };
+        let Some(heard) = self.watches[index].next(api) else { return };
+        let (now, resource) = (self.clock.read(api.now), &self.watches[index].resource);
+        let changes = match KEPT.iter().any(|kept| kept == resource) {
+            true => fold::kept(&mut self.view, resource, heard, now),
+            false => {
+                let known = self.known.entry(index).or_default();
+                fold::by_metadata(&mut self.view, resource, heard, known)
+            }
+        };
+        for changed in changes {
+            kelson_plans::wake(&self.view, &changed).into_iter().for_each(|task| self.agenda.wake(task));
         }
-        true
     }
 
-    /// One task that is ready is planned and carried out. Whether there was one.
-    pub fn work(&mut self, api: &mut Api, random: &mut Random, trouble: bool) -> bool {
-        if !self.watches.iter().all(Watch::is_synced) {
-            return false;
-        }
-        self.ripen(api.now);
-        let ready: Vec<Task> =
-            self.woken.iter().filter(|task| !self.waiting.contains_key(task)).cloned().collect();
-        let Some(task) = random.of(&ready) else { return false };
-        self.woken.remove(task);
-        let plan = kelson_plans::plan(&self.view, task, api.now);
-        self.follow(task, &plan, api, |_| trouble && random.once_in(20));
-        true
-    }
-
-    fn ripen(&mut self, now: Timestamp) {
-        let (view_of, watches) = (&mut self.waiting, &self.watches);
+    /// Lets go the tasks whose time has come, or whose writes were seen.
+    pub fn ripen(&mut self, now: Timestamp) {
+        let watches = &self.watches;
         let heard = |resource: &Resource| {
             let watch = watches.iter().find(|watch| watch.resource == *resource);
             watch.map_or(u64::MAX, |watch| watch.version)
         };
-        view_of.retain(|_, waiting| {
+        self.waiting.retain(|_, waiting| {
             waiting.written.retain(|(resource, version)| heard(resource) < *version);
             !waiting.written.is_empty() && waiting.until > now
         });
-        let due: Vec<Task> =
-            self.due.iter().filter(|(_, at)| **at <= now).map(|(task, _)| task.clone()).collect();
-        for task in due {
-            self.due.remove(&task);
-            self.woken.insert(task);
-        }
+        self.agenda.ripen(now);
     }
 
-    fn follow(&mut self, task: &Task, plan: &Plan, api: &mut Api, mut unlucky: impl FnMut(()) -> bool) {
+    fn is_free(&self, task: &Task) -> bool {
+        !self.waiting.contains_key(task)
+    }
+
+    /// Whether any task can be planned.
+    pub fn can_work(&self) -> bool {
+        self.agenda.woken().any(|task| self.is_free(task)) && self.watches.iter().all(Watch::is_synced)
+    }
+
+    /// One task that is ready is planned and carried out.
+    pub fn work(&mut self, api: &mut Api, random: &mut Random, luck: impl FnMut(&Action) -> Luck) {
+        let ready: Vec<&Task> = self.agenda.woken().filter(|task| self.is_free(task)).collect();
+        let Some(task) = random.of(&ready).map(|task| (*task).clone()) else { return };
+        self.agenda.take(&task);
+        let plan = kelson_plans::plan(&self.view, &task, self.clock.read(api.now));
+        self.follow(task, &plan, api, luck);
+    }
+
+    fn follow(&mut self, task: Task, plan: &Plan, api: &mut Api, luck: impl FnMut(&Action) -> Luck) {
         if let Some(after) = plan.requeue_after {
-            self.due.insert(task.clone(), later(api.now, after));
+            self.agenda.wake_at(task.clone(), later(api.now, after));
         }
         if plan.is_empty() {
-            self.view.failures.remove(task);
+            self.failures.remove(&task);
+            self.view.failures.remove(&task);
             return;
         }
-        let carried = carry(api, plan, || unlucky(()));
+        let carried = carry(api, plan, luck);
         match carried.refusal {
             Some(refusal) => {
                 self.view.failures.insert(task.clone(), refusal);
-                self.due.insert(task.clone(), later(api.now, BACKOFF));
+                let again = self.next_try(&task, api.now);
+                self.agenda.wake_at(task.clone(), again);
             }
-            None if carried.stale => drop(self.due.insert(task.clone(), later(api.now, BACKOFF))),
-            None if self.view.failures.remove(task).is_some() => drop(self.woken.insert(task.clone())),
-            None => {}
+            None if carried.stale => {
+                let again = self.next_try(&task, api.now);
+                self.agenda.wake_at(task.clone(), again);
+            }
+            None => {
+                self.failures.remove(&task);
+                if self.view.failures.remove(&task).is_some() {
+                    self.agenda.wake(task.clone());
+                }
+            }
         }
         if !carried.written.is_empty() {
             let until = later(api.now, PATIENCE);
-            self.waiting.insert(task.clone(), Waiting { written: carried.written, until });
+            self.waiting.insert(task, Waiting { written: carried.written, until });
         }
     }
 
-    /// Whether anything is left to do without time passing.
-    pub fn is_busy(&self, api: &Api) -> bool {
-        !self.woken.is_empty() || self.watches.iter().any(|watch| watch.is_behind(api))
+    fn next_try(&mut self, task: &Task, now: Timestamp) -> Timestamp {
+        let failures = self.failures.entry(task.clone()).or_default();
+        *failures = (*failures + 1).min(10);
+        later(now, (BACKOFF.0 * (1 << (*failures - 1))).min(BACKOFF.1))
     }
 
-    /// When the next task is due.
+    /// Up to which version Nodes were heard of.
+    pub fn heard_of_nodes(&self) -> u64 {
+        let nodes = self.watches.iter().find(|watch| watch.resource.plural == "nodes");
+        nodes.map_or(0, |watch| watch.version)
+    }
+
+    /// When something is due though nothing happens.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.values().chain(self.waiting.values().map(|waiting| &waiting.until)).min().copied()
+        self.waiting.values().map(|waiting| waiting.until).chain(self.agenda.next_due()).min()
     }
 
     /// The plans that would do something, asked of every object there is.
     pub fn left(&self, api: &Api) -> Vec<(Task, Plan)> {
         let mut keys = BTreeSet::from([Key::default()]);
-        for (place, object) in api.everything() {
-            keys.insert(place.key.clone());
-            keys.insert(Key::cluster(kelson_machinery::meta::uid(object)));
+        for (_, key, object) in api.everything() {
+            keys.insert(key.clone());
+            keys.insert(Key::cluster(meta::uid(object)));
         }
         let tasks = Controller::ALL
             .iter()
             .flat_map(|controller| keys.iter().map(|key| Task::new(*controller, key.clone())));
-        let plans = tasks.map(|task| (task.clone(), kelson_plans::plan(&self.view, &task, api.now)));
-        plans.filter(|(_, plan)| !plan.is_empty()).collect()
+        let now = self.clock.read(api.now);
+        let plans = tasks.map(|task| (task.clone(), kelson_plans::plan(&self.view, &task, now)));
+        plans.filter(|(_, plan)| plan.actions().next().is_some()).collect()
     }
-}
 
-fn later(now: Timestamp, after: SignedDuration) -> Timestamp {
-    now.checked_add(after).unwrap_or(Timestamp::MAX)
-}
-
-/// Folds what was heard of any kept kind.
-fn fold(view: &mut View, resource: &Resource, heard: Heard, now: Timestamp) -> Vec<Changed> {
-    macro_rules! fold_kind {
-        ($kind:ident) => {
-            if *resource == <$kind as Kept>::RESOURCE {
-                return fold_typed::<$kind>(view, heard, now);
-            }
-        };
+    /// What is left to do, for a message.
+    pub fn unrest(&self) -> String {
+        let woken: Vec<&Task> = self.agenda.woken().take(5).collect();
+        format!("tasks {woken:?}")
     }
-    use k8s_openapi::api::{
-        apps::v1::*, batch::v1::*, coordination::v1::*, core::v1::*, discovery::v1::*, storage::v1::*,
-    };
-    kelson_plans::for_each_kept_kind!(fold_kind);
-    unreachable!("{resource:?} is not watched")
-}
-
-fn fold_typed<K: Kept + PartialEq + serde::de::DeserializeOwned>(
-    view: &mut View,
-    heard: Heard,
-    now: Timestamp,
-) -> Vec<Changed> {
-    match heard {
-        Heard::Listed(objects) => view.reset::<K>(objects.iter().map(|object| typed(object)).collect(), now),
-        Heard::Applied(object) => vec![view.applied::<K>(typed(&object), now)],
-        Heard::Deleted(key) => view.deleted::<K>(&key, now).into_iter().collect(),
-    }
-}
-
-/// The typed form of what the registry has canonicalised.
-pub fn typed<K: serde::de::DeserializeOwned>(object: &Value) -> Arc<K> {
-    Arc::new(serde_json::from_value(object.clone()).expect("the registry stores what the types can read"))
 }

@@ -8,33 +8,54 @@ use kelson_sim::{Length, run};
 /// Steps of the user's work in a run.
 const STEPS: usize = 4000;
 
-const USAGE: &str = "usage: kelson-sim [--seed N] [--minutes N] [--steps N]
+const HELP: &str = "\
+kelson-sim runs whole clusters in one thread, each from a seed, and checks them at every step and at rest.
 
-Runs clusters from seeds and checks each once it has come to rest.
-  --seed N      run this seed alone (otherwise 0, 1, 2, …)
-  --minutes N   go on for so long (default 1)
-  --steps N     how long the user of a run is at work (default 4000)";
+usage: kelson-sim [--seed N | --from N] [--minutes N] [--steps N]
+
+  --seed N      run this seed alone and tell what it was like
+  --from N      begin with this seed and go on with the next ones (default 0)
+  --minutes N   go on for so long (default 1); 600 is a night
+  --steps N     how long the user of each run is at work (default 4000)
+  --help        print this
+
+A run is its seed and its steps: the same two give the same run. In it users make and change workloads, jobs, Services
+and Ingresses, while watches lag and break, writes conflict or lose their answers, processes and machines die, and clocks
+jump. A quarter of the seeds is calm: nothing fails of itself, and rollouts have to keep within their bounds.
+The first fault ends it with status 1, and with the command that shows it again.";
 
 struct Options {
     seed: Option<u64>,
+    from: u64,
     minutes: u64,
     steps: usize,
 }
 
 fn main() -> ExitCode {
-    let Some(options) = parse(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(64);
-    };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match parse(arguments.into_iter()) {
+        Ok(options) => go(&options),
+        Err(why) => {
+            eprintln!("{why}; kelson-sim --help tells more");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn go(options: &Options) -> ExitCode {
     let end = Instant::now() + Duration::from_secs(60 * options.minutes);
     let seeds = match options.seed {
-        Some(seed) => seed..seed + 1,
-        None => 0..u64::MAX,
+        Some(seed) => seed..seed.saturating_add(1),
+        None => options.from..u64::MAX,
     };
     let mut count = 0;
     for seed in seeds {
         match run(seed, Length { steps: options.steps }) {
-            Ok(report) if options.seed.is_some() => println!("{report:?}"),
+            Ok(report) if options.seed.is_some() => println!("{report:#?}"),
             Ok(_) => {}
             Err(failure) => {
                 let steps = options.steps;
@@ -52,16 +73,18 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { seed: None, minutes: 1, steps: STEPS };
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { seed: None, from: 0, minutes: 1, steps: STEPS };
     while let Some(name) = arguments.next() {
-        let value = arguments.next()?;
+        let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{name} takes a number, not {value:?}"));
         match name.as_str() {
-            "--seed" => options.seed = Some(value.parse().ok()?),
-            "--minutes" => options.minutes = value.parse().ok()?,
-            "--steps" => options.steps = value.parse().ok()?,
-            _ => return None,
+            "--seed" => options.seed = Some(number()?),
+            "--from" => options.from = number()?,
+            "--minutes" => options.minutes = number()?,
+            "--steps" => options.steps = number()? as usize,
+            _ => return Err(format!("there is no {name}")),
         }
     }
-    Some(options)
+    Ok(options)
 }

@@ -1,9 +1,13 @@
 //! A node: every pod's life as `logic/pods` decides it, on a faked runtime; its data plane; what it has applied.
 //!
 //! The node's process may die at any moment: lives are forgotten, the machine goes on, and the next process adopts what
-//! it finds.
+//! it finds. It may also hang, or lose its power and everything with it.
 
 mod act;
+mod leases;
+mod presence;
+mod tended;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,44 +15,48 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kelson_machinery::meta;
 use kelson_model::{PodRef, Revision, Ways};
-use kelson_plans::{Key, Resource, programmed, select};
-use kelson_pods::{Drain, Life, NodeFacts, Report, Sight};
+use kelson_plans::{Key, Resource, programmed};
+use kelson_pods::{Life, NodeFacts, Report, Sight};
 use serde_json::Value;
 
-use crate::api::{Api, Part, Place};
-use crate::controllers::typed;
+use crate::api::{Api, Stored};
+use crate::clock::Clock;
 use crate::plane::Plane;
 use crate::random::Random;
 use crate::runtime::Machine;
 use crate::watch::{Heard, Watch};
+pub(crate) use act::ENDS;
+pub use presence::GRACE;
+use tended::Tended;
+pub(crate) use tended::is_chosen;
 
 /// One node and its process.
 pub struct Node {
     pub name: String,
     pub machine: Machine,
     pub plane: Plane,
+    pub clock: Clock,
     address: IpAddr,
     watch: Watch,
     floors: Watch,
+    volumes: Watch,
     floor: Revision,
-    published: Revision,
+    published: Option<Revision>,
     lives: BTreeMap<String, Tended>,
-}
-
-/// A pod under the node's care.
-struct Tended {
-    pod: Pod,
-    life: Life,
-    drain: Drain,
-    /// What happened and was not yet told, in any order.
-    reports: Vec<Report>,
-    wake_at: Option<Timestamp>,
-    /// The status the API was last told, or was found to say already.
-    told: Option<PodStatus>,
-    stale: bool,
+    /// Volumes of this node that nobody claims any more.
+    unclaimed: BTreeSet<String>,
+    /// Nothing happens on it before this.
+    away_until: Option<Timestamp>,
+    next_beat: Timestamp,
+    /// The version of its last word that it is ready.
+    pub ready_version: u64,
+    /// Since when the controllers have known that.
+    pub settled_at: Option<Timestamp>,
+    /// It tells Ingresses where they are served.
+    leads: bool,
 }
 
 /// A pod was told to stop.
@@ -58,85 +66,147 @@ pub struct Stopped {
     pub pod: Box<Pod>,
 }
 
+/// What a node can do next.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Hear,
+    HearFloor,
+    HearVolumes,
+    HearPlane,
+    Apply,
+    Publish,
+    Beat,
+    End,
+    Reclaim,
+    Tend,
+}
+
 impl Node {
-    pub fn new(index: u8) -> Self {
+    pub fn new(index: u8, now: Timestamp) -> Self {
         let name = format!("node-{index}");
         let address = IpAddr::from([192, 0, 2, index]);
         Self {
             machine: Machine::new(index),
             plane: Plane::new(&name, address),
+            clock: Clock::default(),
             address,
             name,
             watch: Watch::new(Resource::of::<Pod>(true)),
-            floors: Watch::new(Resource::of::<Lease>(true)),
+            floors: Watch::named(Resource::of::<Lease>(true), programmed::FLOOR),
+            volumes: Watch::new(Resource::of::<PersistentVolume>(false)),
             floor: Revision::default(),
-            published: Revision::default(),
+            published: None,
             lives: BTreeMap::new(),
+            unclaimed: BTreeSet::new(),
+            away_until: None,
+            next_beat: now,
+            ready_version: 0,
+            settled_at: None,
+            leads: index == 1,
         }
     }
 
     /// The process ends and another begins.
     pub fn restart(&mut self) {
-        self.watch.cut();
-        self.floors.cut();
+        self.watch.restart();
+        self.floors.restart();
+        self.volumes.restart();
         self.plane.restart();
         (self.floor, self.published) = Default::default();
         self.lives.clear();
+        self.unclaimed.clear();
     }
 
     /// A watch breaks.
     pub fn cut(&mut self, random: &mut Random) {
-        match random.below(3) {
-            0 => self.watch.cut(),
-            1 => self.floors.cut(),
+        match random.below(4) {
+            0 => self.watch.cut(random),
+            1 => self.floors.cut(random),
+            2 => self.volumes.cut(random),
             _ => self.plane.cut(random),
         }
     }
 
-    /// One thing the node can do, by chance. Whether there was one of the kind chance chose.
-    pub fn step(&mut self, api: &mut Api, random: &mut Random, trouble: bool) -> (bool, Option<Stopped>) {
-        match random.below(8) {
-            0 | 1 => (self.hear(api), None),
-            2 => (self.hear_floor(api), None),
-            3 => (self.plane.hear(api, random), None),
-            4 => (self.plane.apply() | self.publish(api), None),
-            _ => self.tend(api, random, trouble),
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    fn moves(&self, api: &Api) -> Vec<Move> {
+        if self.is_away(api.now) {
+            return Vec::new();
         }
+        let can = [
+            (Move::Hear, self.watch.is_behind(api)),
+            (Move::HearFloor, self.floors.is_behind(api)),
+            (Move::HearVolumes, self.volumes.is_behind(api)),
+            (Move::HearPlane, self.plane.can_hear(api)),
+            (Move::Apply, self.plane.can_apply()),
+            (Move::Publish, self.can_publish(api)),
+            (Move::Beat, self.next_beat <= api.now),
+            (Move::End, self.machine.next_end().is_some_and(|at| at <= api.now)),
+            (Move::Reclaim, self.can_reclaim(api)),
+            (Move::Tend, self.lives.values().any(|tended| tended.is_lively(self.clock.read(api.now)))),
+        ];
+        can.into_iter().filter_map(|(one, can)| can.then_some(one)).collect()
+    }
+
+    /// Whether there is anything to do now.
+    pub fn is_busy(&self, api: &Api) -> bool {
+        !self.moves(api).is_empty()
+    }
+
+    /// One thing the node can do, by chance; `rough` when it may fail.
+    pub fn step(&mut self, api: &mut Api, random: &mut Random, rough: bool) -> Option<Stopped> {
+        match *random.of(&self.moves(api))? {
+            Move::Hear => self.hear(api),
+            Move::HearFloor => self.hear_floor(api),
+            Move::HearVolumes => self.hear_volumes(api),
+            Move::HearPlane => self.plane.hear(api, random),
+            Move::Apply => {
+                self.plane.apply();
+                self.tell_ingresses(api);
+            }
+            Move::Publish => self.publish(api),
+            Move::Beat => self.beat(api),
+            Move::End => self.end_one(api),
+            Move::Reclaim => self.reclaim(api),
+            Move::Tend => return self.tend(api, random, rough),
+        }
+        None
     }
 
     /// Hears of one pod.
-    fn hear(&mut self, api: &Api) -> bool {
-        let Some(heard) = self.watch.next(api) else { return false };
+    fn hear(&mut self, api: &Api) {
+        let Some(heard) = self.watch.next(api) else { return };
+        let now = self.clock.read(api.now);
         match heard {
             Heard::Listed(objects) => {
-                let ours: Vec<Arc<Value>> = objects.into_iter().filter(|pod| self.is_ours(pod)).collect();
+                let ours: Vec<Arc<Stored>> = objects.into_iter().filter(|pod| self.is_ours(pod)).collect();
                 let known: BTreeSet<&str> = ours.iter().map(|pod| meta::uid(pod)).collect();
                 self.machine.sweep(|uid| known.contains(uid) || self.lives.contains_key(uid));
                 for (_, tended) in self.lives.iter_mut().filter(|(uid, _)| !known.contains(uid.as_str())) {
                     tended.tell(Report::Gone);
                 }
-                ours.iter().for_each(|pod| self.see(pod, api.now));
+                ours.iter().for_each(|pod| self.see(pod, now));
             }
-            Heard::Applied(pod) if self.is_ours(&pod) => self.see(&pod, api.now),
+            Heard::Applied(pod) if self.is_ours(&pod) => self.see(&pod, now),
             Heard::Applied(_) => {}
             Heard::Deleted(key) => {
                 let gone = self.lives.values_mut().filter(|tended| Key::of(&tended.pod.metadata) == key);
                 gone.for_each(|tended| tended.tell(Report::Gone));
             }
         }
-        true
     }
 
     fn is_ours(&self, pod: &Value) -> bool {
         meta::get_str(pod, &["spec", "nodeName"]) == self.name
     }
 
-    fn see(&mut self, pod: &Value, now: Timestamp) {
+    fn see(&mut self, pod: &Stored, now: Timestamp) {
         let uid = meta::uid(pod).to_owned();
-        let pod: Pod = (*typed::<Pod>(pod)).clone();
+        let pod: Pod = (*pod.typed::<Pod>()).clone();
         if let Some(tended) = self.lives.get_mut(&uid) {
-            (tended.pod, tended.stale) = (pod, true);
-            return;
+            return tended.see(pod);
         }
         // Of the same name, but another: the old one is gone.
         let key = Key::of(&pod.metadata);
@@ -146,73 +216,36 @@ impl Node {
         if let Some(sandbox) = self.machine.sandbox(&uid) {
             life.adopt(vec![sandbox.address.clone()], sandbox.runs.clone());
         }
-        let (reports, drain) = (vec![Report::ServicesKnown], Drain::default());
-        self.lives.insert(uid, Tended { pod, life, drain, reports, wake_at: None, told: None, stale: true });
-    }
-
-    /// Hears how far all nodes have come.
-    fn hear_floor(&mut self, api: &Api) -> bool {
-        let Some(heard) = self.floors.next(api) else { return false };
-        let leases = match heard {
-            Heard::Listed(objects) => objects,
-            Heard::Applied(object) => vec![object],
-            Heard::Deleted(_) => Vec::new(),
-        };
-        for lease in leases.iter().filter(|lease| meta::name(lease) == programmed::FLOOR) {
-            self.floor = self.floor.join(programmed::revision(&typed::<Lease>(lease)));
-            self.lives.values_mut().for_each(|tended| tended.stale = true);
-        }
-        true
-    }
-
-    /// Tells the others how far this data plane has come.
-    fn publish(&mut self, api: &mut Api) -> bool {
-        let revision = self.plane.snapshot.revision;
-        if revision == self.published || !self.plane.snapshot.synced {
-            return false;
-        }
-        let name = programmed::lease_name(&self.name);
-        let lease = programmed::lease(&name, &self.name, revision, api.now);
-        let mut lease = serde_json::to_value(&lease).expect("a Lease is JSON");
-        meta::set_type(&mut lease, "coordination.k8s.io/v1", "Lease");
-        let key = Key::new(programmed::NAMESPACE, name);
-        let place = Place { resource: Resource::of::<Lease>(true), key };
-        let annotations = lease["metadata"]["annotations"].clone();
-        let told = match api.get(&place.resource, &place.key) {
-            None => api.create(lease).map(drop),
-            Some(_) => api.edit(&place, Part::Main, |object| object["metadata"]["annotations"] = annotations),
-        };
-        if told.is_ok() {
-            self.published = revision;
-        }
-        true
+        self.lives.insert(uid, Tended::new(pod, life));
     }
 
     /// One pod's life goes on by a step.
-    fn tend(&mut self, api: &mut Api, random: &mut Random, trouble: bool) -> (bool, Option<Stopped>) {
-        let lively = self.lives.iter().filter(|(_, tended)| tended.is_lively(api.now));
-        let lively: Vec<String> = lively.map(|(uid, _)| uid.clone()).collect();
-        let Some(uid) = random.of(&lively) else { return (false, None) };
-        let Some(mut tended) = self.lives.remove(uid) else { return (false, None) };
+    fn tend(&mut self, api: &mut Api, random: &mut Random, rough: bool) -> Option<Stopped> {
+        let now = self.clock.read(api.now);
+        let lively = self.lives.iter().filter(|(_, tended)| tended.is_lively(now));
+        let lively: Vec<&String> = lively.map(|(uid, _)| uid).collect();
+        let uid = random.of(&lively).map(|uid| (*uid).clone())?;
+        let mut tended = self.lives.remove(&uid)?;
         if !tended.reports.is_empty() {
             let report = tended.reports.swap_remove(random.below(tended.reports.len()));
-            tended.life.report(&tended.pod, report, api.now);
+            tended.life.report(&tended.pod, report, now);
         }
         self.watch_the_ways(&mut tended, api);
-        let decision = tended.life.step(&tended.pod, api.now);
+        let decision = tended.life.step(&tended.pod, now);
         (tended.wake_at, tended.stale) = (decision.wake_at, false);
         let mut stopped = None;
         for action in decision.actions {
-            stopped = self.act(uid, &mut tended, action, api, random, trouble).or(stopped);
+            stopped = self.act(&uid, &mut tended, action, api, random, rough).or(stopped);
         }
         if decision.finished {
-            return (true, stopped);
+            return stopped;
         }
         if tended.told.as_ref() != Some(&decision.status) {
-            write_status(&mut tended, decision.status, api);
+            let lost = rough && random.once_in(20);
+            tended.write_status(decision.status, api, now, lost);
         }
-        self.lives.insert(uid.clone(), tended);
-        (true, stopped)
+        self.lives.insert(uid, tended);
+        stopped
     }
 
     /// Looks whether new connections may still be sent to a pod on its way out.
@@ -232,15 +265,7 @@ impl Node {
             everywhere: self.floor,
         };
         let over = tended.drain.is_over(&sight);
-        tended.life.report(&tended.pod, Report::Drained(over), api.now);
-    }
-
-    pub fn is_busy(&self, api: &Api) -> bool {
-        let watches = [&self.watch, &self.floors];
-        watches.iter().any(|watch| watch.is_behind(api))
-            || self.plane.is_busy(api)
-            || self.plane.snapshot.revision != self.published
-            || self.lives.values().any(|tended| tended.is_lively(api.now))
+        tended.life.report(&tended.pod, Report::Drained(over), self.clock.read(api.now));
     }
 
     /// The pods under care that should have gone, with where they stand.
@@ -249,9 +274,21 @@ impl Node {
         going.map(|tended| format!("{} on {}: {:#?}", Key::of(&tended.pod.metadata), self.name, tended.life))
     }
 
-    /// When the next pod is due.
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.lives.values().filter_map(|tended| tended.wake_at).min()
+    /// When the next thing is due.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_away(now) {
+            return self.away_until;
+        }
+        let wakes = self.lives.values().filter_map(|tended| tended.wake_at).map(|at| self.clock.when(at));
+        wakes.chain(self.machine.next_end()).chain([self.next_beat]).min()
+    }
+
+    /// A program that has come to its end ends.
+    fn end_one(&mut self, api: &Api) {
+        let Some((uid, runs)) = self.machine.end_next(api.now, self.clock.read(api.now)) else { return };
+        if let Some(tended) = self.lives.get_mut(&uid) {
+            tended.tell(Report::Runs(runs));
+        }
     }
 
     /// A container of one of the pods dies of itself.
@@ -261,7 +298,7 @@ impl Node {
         let Some(sandbox) = self.machine.sandbox(uid) else { return };
         let alive: Vec<String> = sandbox.alive().map(|run| run.id.clone()).collect();
         let Some(id) = random.of(&alive) else { return };
-        let runs = sandbox.end(id, 1, now);
+        let runs = sandbox.end(id, 1, self.clock.read(now));
         if let Some(tended) = self.lives.get_mut(uid) {
             tended.tell(Report::Runs(runs));
         }
@@ -278,43 +315,4 @@ impl Node {
             self.machine.stop(uid);
         }
     }
-}
-
-impl Tended {
-    fn tell(&mut self, report: Report) {
-        self.reports.push(report);
-    }
-
-    fn is_lively(&self, now: Timestamp) -> bool {
-        self.stale || !self.reports.is_empty() || self.wake_at.is_some_and(|at| at <= now)
-    }
-}
-
-/// Whether a Service with an address of its own chooses the pod, as the API has it.
-pub(crate) fn is_chosen(pod: &Pod, api: &Api) -> bool {
-    let resource = Resource::of::<Service>(true);
-    let mut selectors = api
-        .all(&resource)
-        .filter(|(key, _)| Some(&key.namespace) == pod.metadata.namespace.as_ref())
-        .filter(|(_, service)| !matches!(meta::get_str(service, &["spec", "clusterIP"]), "" | "None"))
-        .map(|(_, service)| typed::<Service>(service).spec.clone().and_then(|spec| spec.selector));
-    selectors.any(|selector| {
-        let selector = selector.filter(|selector| !selector.is_empty());
-        selector.is_some_and(|selector| select::matches_all(&selector, pod.metadata.labels.as_ref()))
-    })
-}
-
-fn write_status(tended: &mut Tended, status: PodStatus, api: &mut Api) {
-    let place = Place { resource: Resource::of::<Pod>(true), key: Key::of(&tended.pod.metadata) };
-    let uid = tended.pod.metadata.uid.clone().unwrap_or_default();
-    if api.get(&place.resource, &place.key).is_none_or(|pod| meta::uid(pod) != uid) {
-        return;
-    }
-    let json = serde_json::to_value(&status).expect("a status is JSON");
-    let written = api.edit(&place, Part::Status, |pod| pod["status"] = json);
-    written.unwrap_or_else(|refusal| panic!("the API refuses a pod's status: {refusal:?}\n{status:#?}"));
-    tended.told = Some(status.clone());
-    // At once, for there is one write in flight at a time: two answers never overtake each other.
-    tended.life.report(&tended.pod, Report::Written(Box::new(status)), api.now);
-    tended.stale = true;
 }

@@ -1,8 +1,9 @@
 //! What a machine has of its pods: sandboxes, addresses and runs. It outlives the node's process, as shims do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use kelson_plans::Key;
 use kelson_pods::{Exit, Run, RunState};
 
 /// Addresses a machine gives to pods, few so that they come back soon.
@@ -16,18 +17,21 @@ pub struct Machine {
     sandboxes: BTreeMap<String, Sandbox>,
     last: u8,
     runs: u64,
+    /// Programs that end of themselves: when, of which sandbox, which run, and how.
+    ends: BTreeSet<(Timestamp, String, String, i32)>,
 }
 
 /// What is left of a pod when nobody looks after it: its address and its containers.
 #[derive(Debug)]
 pub struct Sandbox {
+    pub pod: Key,
     pub address: String,
     pub runs: Vec<Run>,
 }
 
 impl Machine {
     pub fn new(net: u8) -> Self {
-        Self { net, sandboxes: BTreeMap::new(), last: 0, runs: 0 }
+        Self { net, sandboxes: BTreeMap::new(), last: 0, runs: 0, ends: BTreeSet::new() }
     }
 
     pub fn sandbox(&mut self, uid: &str) -> Option<&mut Sandbox> {
@@ -40,13 +44,13 @@ impl Machine {
     }
 
     /// Makes a sandbox; its address is one that was not in use for longest. `None` when none is left.
-    pub fn start(&mut self, uid: &str) -> Option<String> {
+    pub fn start(&mut self, uid: &str, pod: Key) -> Option<String> {
         let in_use = |address: &str| self.sandboxes.values().any(|sandbox| sandbox.address == address);
         let candidates = (1..=ADDRESSES).map(|step| (self.last + step - 1) % ADDRESSES + 1);
         let host = candidates.into_iter().find(|host| !in_use(&self.address(*host)))?;
         let address = self.address(host);
         self.last = host;
-        self.sandboxes.insert(uid.to_owned(), Sandbox { address: address.clone(), runs: Vec::new() });
+        self.sandboxes.insert(uid.to_owned(), Sandbox { pod, address: address.clone(), runs: Vec::new() });
         Some(address)
     }
 
@@ -56,6 +60,33 @@ impl Machine {
 
     pub fn stop(&mut self, uid: &str) {
         self.sandboxes.remove(uid);
+    }
+
+    /// The power fails: nothing of any pod is left, and the next address is still another.
+    pub fn lose_all(&mut self) {
+        self.sandboxes.clear();
+        self.ends.clear();
+    }
+
+    /// The newest run of a sandbox is of a program that ends then, in this way.
+    pub fn ends_at(&mut self, uid: &str, at: Timestamp, exit_code: i32) {
+        let run = self.sandboxes.get(uid).and_then(|sandbox| sandbox.runs.last());
+        if let Some(id) = run.map(|run| run.id.clone()) {
+            self.ends.insert((at, uid.to_owned(), id, exit_code));
+        }
+    }
+
+    /// When the next program ends of itself.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.ends.first().map(|(at, ..)| *at)
+    }
+
+    /// The next program that has come to its end ends: its pod and all runs of it.
+    pub fn end_next(&mut self, now: Timestamp, shown: Timestamp) -> Option<(String, Vec<Run>)> {
+        self.next_end().filter(|at| *at <= now)?;
+        let (_, uid, id, exit_code) = self.ends.pop_first()?;
+        let runs = self.sandboxes.get_mut(&uid)?.end(&id, exit_code, shown);
+        Some((uid, runs))
     }
 
     /// Only these pods are known any more; what is left of others goes.

@@ -34,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dns", &["process", "cluster", "model", "index", "zones"]),
     ("ingress", &["process", "cluster", "model", "routes"]),
     ("bench", &[]),
-    ("sim", &["machinery", "registry", "plans", "pods", "model", "index", "tables", "zones"]),
+    ("sim", &["machinery", "registry", "plans", "pods", "model", "index", "tables", "zones", "routes"]),
     (
         "fuzz",
         &[

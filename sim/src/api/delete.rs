@@ -7,6 +7,7 @@ use kelson_plans::plan::{Absent, Propagation};
 use serde_json::Value;
 
 use super::{Api, Place, Refusal};
+use crate::clock::later;
 
 /// How a deletion was asked for.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +18,14 @@ pub struct Deletion<'a> {
     pub propagation: Option<Propagation>,
     /// Objects that must not be there.
     pub absent: &'a [Absent],
+    /// The pod's own node asks, which has nothing left of it.
+    pub by_node: bool,
 }
 
 impl Api {
     /// DELETE of one object.
     pub fn delete(&mut self, place: &Place, how: &Deletion<'_>) -> Result<(), Refusal> {
-        let before = self.objects.get(place).cloned().ok_or(Refusal::Stale)?;
+        let before = self.at(place).cloned().ok_or(Refusal::Stale)?;
         let other = |wanted: Option<&str>, is: &str| wanted.is_some_and(|wanted| wanted != is);
         if other(how.uid, meta::uid(&before))
             || other(how.version, meta::resource_version(&before))
@@ -30,13 +33,19 @@ impl Api {
         {
             return Err(Refusal::Stale);
         }
-        let mut after = (*before).clone();
+        if place.resource.plural == "pods" {
+            self.asked.entry(meta::uid(&before).to_owned()).or_insert(self.now);
+        }
+        if place.resource.plural == "pods" && how.grace_seconds == Some(0) && !how.by_node {
+            self.forced.insert(meta::uid(&before).to_owned());
+        }
+        let mut after = (**before).clone();
         propagate(&mut after, how.propagation);
         self.mark(&mut after, how.grace_seconds);
         if place.resource.plural == "namespaces" {
             meta::set(&mut after, &["status", "phase"], "Terminating");
         }
-        match after == *before {
+        match after == **before {
             _ if is_over(&after) => self.remove(place),
             true => {}
             false => self.put(place.clone(), after),
@@ -55,7 +64,7 @@ impl Api {
         if marked && known.is_some_and(|known| known <= grace || asked.is_none()) {
             return;
         }
-        let at = self.now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(self.now);
+        let at = later(self.time(), SignedDuration::from_secs(grace));
         meta::set_deletion_timestamp(object, &time::seconds(at));
         meta::set_deletion_grace_period_seconds(object, grace);
     }

@@ -1,12 +1,18 @@
 //! What the faked runtime makes of an action: a report, now and then a failure.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kelson_plans::{Key, Resource};
 use kelson_pods::{Action, ImageFacts, ProbeOutcome, PullError, Report, StartError, StopSignal};
 
-use super::{Node, Stopped, Tended};
+use super::tended::Tended;
+use super::{Node, Stopped};
 use crate::api::{Api, Deletion, Place};
+use crate::clock::later;
 use crate::random::Random;
+
+/// The label of pods whose programs end of themselves.
+pub(crate) const ENDS: &str = "ends";
 
 impl Node {
     /// Carries out one action of a pod's life; says so when it tells the pod to stop.
@@ -17,14 +23,15 @@ impl Node {
         action: Action,
         api: &mut Api,
         random: &mut Random,
-        trouble: bool,
+        rough: bool,
     ) -> Option<Stopped> {
-        let fails = trouble && random.once_in(10);
+        let fails = rough && random.once_in(10);
+        let now = self.clock.read(api.now);
         let report = match action {
             Action::MountVolumes if fails => Report::VolumesFailed(vec!["no luck".into()]),
             Action::MountVolumes => Report::VolumesMounted,
             Action::UnmountVolumes => Report::VolumesGone,
-            Action::StartSandbox => self.start_sandbox(uid, fails),
+            Action::StartSandbox => self.start_sandbox(uid, Key::of(&tended.pod.metadata), fails),
             Action::StopSandbox => {
                 self.machine.stop(uid);
                 Report::SandboxGone
@@ -42,10 +49,15 @@ impl Node {
             }
             Action::Start { container, attempt } => {
                 let image = image_of(&tended.pod, &container);
-                Report::Runs(self.machine.run(uid, &container, attempt, &image, api.now))
+                let runs = self.machine.run(uid, &container, attempt, &image, now);
+                if let Some(code) = exit_code(&tended.pod, random) {
+                    let after = jiff::SignedDuration::from_millis(random.below(20_000) as i64);
+                    self.machine.ends_at(uid, later(api.now, after), code);
+                }
+                Report::Runs(runs)
             }
             Action::Hook { id, kind, .. } => Report::HookDone { id, kind, error: None },
-            Action::Signal { id, signal, .. } => return self.signal(uid, tended, &id, signal, api),
+            Action::Signal { id, signal, .. } => return self.signal(uid, tended, &id, signal, now),
             Action::Probe { id, kind, .. } => {
                 let outcome = match fails {
                     true => ProbeOutcome::Failure("no luck".into()),
@@ -61,7 +73,8 @@ impl Node {
             }
             Action::DeletePod => {
                 let place = Place { resource: Resource::of::<Pod>(true), key: Key::of(&tended.pod.metadata) };
-                let how = Deletion { uid: Some(uid), grace_seconds: Some(0), ..Deletion::default() };
+                let how =
+                    Deletion { uid: Some(uid), grace_seconds: Some(0), by_node: true, ..Deletion::default() };
                 // Stale means that somebody else has done it.
                 let _ = api.delete(&place, &how);
                 return None;
@@ -73,8 +86,8 @@ impl Node {
 }
 
 impl Node {
-    fn start_sandbox(&mut self, uid: &str, fails: bool) -> Report {
-        match self.machine.start(uid).filter(|_| !fails) {
+    fn start_sandbox(&mut self, uid: &str, pod: Key, fails: bool) -> Report {
+        match self.machine.start(uid, pod).filter(|_| !fails) {
             Some(address) => Report::SandboxReady { ips: vec![address] },
             None => {
                 self.machine.stop(uid);
@@ -90,16 +103,22 @@ impl Node {
         tended: &mut Tended,
         id: &str,
         signal: StopSignal,
-        api: &Api,
+        now: Timestamp,
     ) -> Option<Stopped> {
         let code = if signal == StopSignal::Stop { 143 } else { 137 };
         let sandbox = self.machine.sandbox(uid)?;
         let address = sandbox.address.parse().expect("an address");
-        tended.tell(Report::Runs(sandbox.end(id, code, api.now)));
+        tended.tell(Report::Runs(sandbox.end(id, code, now)));
         Some(Stopped { address, pod: Box::new(tended.pod.clone()) })
     }
 }
 
 fn image_of(pod: &Pod, container: &str) -> String {
     kelson_pods::container(pod, container).and_then(|it| it.image.clone()).unwrap_or_default()
+}
+
+/// How the pod's program will end, if it is of those that end: two times of three well.
+fn exit_code(pod: &Pod, random: &mut Random) -> Option<i32> {
+    let ends = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(ENDS));
+    ends.then(|| i32::from(random.once_in(3)))
 }
