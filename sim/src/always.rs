@@ -60,7 +60,7 @@ impl Always {
         for write in std::mem::take(&mut api.writes) {
             match write.place.resource.plural.as_ref() {
                 "pods" => {
-                    self.pod_address(&write)?;
+                    self.pod_address(&write, api)?;
                     self.jobs.pod(&write, api, &self.spoilt)?;
                     one_of_a_name(&write, api, nodes)?;
                 }
@@ -76,7 +76,7 @@ impl Always {
     }
 
     /// A pod that lives has its address to itself.
-    fn pod_address(&mut self, write: &Write) -> Judgement {
+    fn pod_address(&mut self, write: &Write, api: &Api) -> Judgement {
         let held = |pod: &&std::sync::Arc<Stored>| !is_over(pod) && !address(pod).is_empty();
         if let Some(before) = write.before.as_ref().filter(held)
             && self.addresses.get(address(before)).is_some_and(|uid| uid == meta::uid(before))
@@ -86,8 +86,10 @@ impl Always {
         if let Some(after) = write.after.as_ref().filter(held) {
             let other = self.addresses.insert(address(after).to_owned(), meta::uid(after).to_owned());
             if let Some(other) = other.filter(|other| other != meta::uid(after)) {
-                let (key, address) = (&write.place.key, address(after));
-                return Err(format!("{key} has {address}, which the pod of uid {other} has"));
+                let mut pods = api.all(&write.place.resource);
+                let other = pods.find(|(_, pod)| meta::uid(pod) == other);
+                let other = other.map(|(key, pod)| format!("{key}, which says {}", pod["status"]));
+                return Err(format!("{} has {}, and so has {other:?}", write.place.key, address(after)));
             }
         }
         Ok(())

@@ -312,7 +312,7 @@ impl Node {
             // Nothing is heard any more of what it had or was about to be.
             tended.reports.retain(|report| !matches!(report, Report::Runs(_) | Report::SandboxReady { .. }));
             tended.tell(Report::SandboxLost);
-            self.machine.stop(uid);
+            self.machine.lose(uid);
         }
     }
 }

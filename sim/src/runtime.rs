@@ -15,6 +15,8 @@ pub struct Machine {
     /// The third part of its pods' addresses.
     net: u8,
     sandboxes: BTreeMap<String, Sandbox>,
+    /// Addresses by the pod's uid: held until they are given back, whatever becomes of the sandbox.
+    held: BTreeMap<String, String>,
     last: u8,
     runs: u64,
     /// Programs that end of themselves: when, of which sandbox, which run, and how.
@@ -31,7 +33,14 @@ pub struct Sandbox {
 
 impl Machine {
     pub fn new(net: u8) -> Self {
-        Self { net, sandboxes: BTreeMap::new(), last: 0, runs: 0, ends: BTreeSet::new() }
+        Self {
+            net,
+            sandboxes: BTreeMap::new(),
+            held: BTreeMap::new(),
+            last: 0,
+            runs: 0,
+            ends: BTreeSet::new(),
+        }
     }
 
     pub fn sandbox(&mut self, uid: &str) -> Option<&mut Sandbox> {
@@ -43,26 +52,43 @@ impl Machine {
         self.sandboxes.iter()
     }
 
-    /// Makes a sandbox; its address is one that was not in use for longest. `None` when none is left.
+    /// Makes a sandbox, at the address the pod holds, or else the one that was not in use for longest. `None` when none is
+    /// left.
     pub fn start(&mut self, uid: &str, pod: Key) -> Option<String> {
-        let in_use = |address: &str| self.sandboxes.values().any(|sandbox| sandbox.address == address);
+        let address = match self.held.get(uid) {
+            Some(address) => address.clone(),
+            None => self.free()?,
+        };
+        self.held.insert(uid.to_owned(), address.clone());
+        let sandbox = Sandbox { pod, address: address.clone(), runs: Vec::new() };
+        self.sandboxes.insert(uid.to_owned(), sandbox);
+        Some(address)
+    }
+
+    fn free(&mut self) -> Option<String> {
+        let in_use = |address: &String| self.held.values().any(|held| held == address);
         let candidates = (1..=ADDRESSES).map(|step| (self.last + step - 1) % ADDRESSES + 1);
         let host = candidates.into_iter().find(|host| !in_use(&self.address(*host)))?;
-        let address = self.address(host);
         self.last = host;
-        self.sandboxes.insert(uid.to_owned(), Sandbox { pod, address: address.clone(), runs: Vec::new() });
-        Some(address)
+        Some(self.address(host))
     }
 
     fn address(&self, host: u8) -> String {
         format!("10.244.{}.{host}", self.net)
     }
 
+    /// Ends a sandbox as asked, and takes its address back.
     pub fn stop(&mut self, uid: &str) {
+        self.sandboxes.remove(uid);
+        self.held.remove(uid);
+    }
+
+    /// A sandbox ends of itself.
+    pub fn lose(&mut self, uid: &str) {
         self.sandboxes.remove(uid);
     }
 
-    /// The power fails: nothing of any pod is left, and the next address is still another.
+    /// The power fails: of pods only their addresses are left, which are written down.
     pub fn lose_all(&mut self) {
         self.sandboxes.clear();
         self.ends.clear();
@@ -92,6 +118,7 @@ impl Machine {
     /// Only these pods are known any more; what is left of others goes.
     pub fn sweep(&mut self, is_known: impl Fn(&str) -> bool) {
         self.sandboxes.retain(|uid, _| is_known(uid));
+        self.held.retain(|uid, _| is_known(uid));
     }
 
     /// Starts a container; all runs of the pod.

@@ -48,14 +48,17 @@ impl Node {
         self.unclaimed.iter().any(|name| self.is_free(name, api))
     }
 
-    /// Whether the API has no such claim any more, and no pod here uses it.
+    /// Whether the API has no such claim any more, and no pod here uses it. A pod that names a younger claim of the same
+    /// name uses that: while it was in use the older one could not have gone.
     fn is_free(&self, name: &str, api: &Api) -> bool {
         let volumes = Resource::of::<PersistentVolume>(false);
         let Some(volume) = api.get(&volumes, &Key::cluster(name)) else { return true };
         let reference = |field: &str| meta::get_str(volume, &["spec", "claimRef", field]);
         let key = Key::new(reference("namespace"), reference("name"));
         let claims = Resource::of::<PersistentVolumeClaim>(true);
-        let claimed = api.get(&claims, &key).is_some_and(|claim| meta::uid(claim) == reference("uid"));
+        if let Some(claim) = api.get(&claims, &key) {
+            return meta::uid(claim) != reference("uid");
+        }
         let names = |pod: &Pod| {
             let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
             let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
@@ -63,7 +66,7 @@ impl Node {
                 && !kelson_plans::pod::is_terminal(pod)
                 && claims.any(|claim| claim.claim_name == key.name)
         };
-        !claimed && !self.lives.values().any(|tended| names(&tended.pod))
+        !self.lives.values().any(|tended| names(&tended.pod))
     }
 
     pub(super) fn reclaim(&mut self, api: &mut Api) {
