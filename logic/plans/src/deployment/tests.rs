@@ -273,6 +273,20 @@ fn h2_12_recreate_starts_nothing_before_everything_old_is_gone() {
     assert_eq!(world.all::<Pod>().len(), 3);
 }
 
+/// Found by `kelson-sim --seed 149 --steps 300`: the set had made pods of which the view had not heard, its status said
+/// none, and so the new ones came beside them.
+#[test]
+fn h2_12_recreate_waits_for_an_old_set_to_know_that_it_is_to_have_no_pods() {
+    let told = |heard: i64| {
+        let mut old = set("old", "v1", 0, 0, 1, 1);
+        old["metadata"]["generation"] = 2.into();
+        old["status"]["observedGeneration"] = heard.into();
+        vec![web(3, "v2", json!({"type": "Recreate"}), 2), old]
+    };
+    check_sizes(told(1), &[]);
+    check_sizes(told(2), &[("new", 3)]);
+}
+
 #[test]
 fn h2_4_and_h2_6_going_back_takes_the_old_set_up_again_with_a_new_revision() {
     let mut world = World::with(vec![node("n"), deployment("web", 2, "v1", rolling(json!(1), json!(0)))]);
