@@ -27,6 +27,8 @@ pub(crate) struct Always {
     rollouts: Option<Rollouts>,
     /// Owners for whom something may have been made twice, because an answer was lost.
     spoilt: BTreeSet<String>,
+    /// Every write is printed.
+    pub tells: bool,
 }
 
 impl Always {
@@ -37,6 +39,7 @@ impl Always {
             jobs: Jobs::default(),
             rollouts: calm.then(Rollouts::default),
             spoilt: BTreeSet::new(),
+            tells: false,
         }
     }
 
@@ -58,6 +61,9 @@ impl Always {
             return Err(fault);
         }
         for write in std::mem::take(&mut api.writes) {
+            if self.tells {
+                println!("{} {}", api.now, told(&write));
+            }
             match write.place.resource.plural.as_ref() {
                 "pods" => {
                     self.pod_address(&write, api)?;
@@ -108,6 +114,19 @@ impl Always {
             }
         }
         Ok(())
+    }
+}
+
+/// A write in one line.
+fn told(write: &Write) -> String {
+    let what = format!("{} {}", write.place.resource.plural, write.place.key);
+    match &write.after {
+        None => format!("{what} gone"),
+        Some(object) => {
+            let of =
+                |field: &str| object.get(field).map(|part| format!(" {field} {part}")).unwrap_or_default();
+            format!("{what} metadata {}{}{}", object["metadata"], of("spec"), of("status"))
+        }
     }
 }
 

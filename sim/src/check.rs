@@ -1,6 +1,7 @@
 //! What must hold once a world has come to rest.
 
 mod batch;
+mod budgets;
 mod remains;
 mod routes;
 mod services;
@@ -20,6 +21,7 @@ pub(crate) fn all(world: &World) -> Judgement {
     remains::all(world)?;
     workloads::all(world)?;
     batch::all(world)?;
+    budgets::all(world)?;
     services::all(world)?;
     routes::all(world)
 }

@@ -11,12 +11,13 @@ const STEPS: usize = 4000;
 const HELP: &str = "\
 kelson-sim runs whole clusters in one thread, each from a seed, and checks them at every step and at rest.
 
-usage: kelson-sim [--seed N | --from N] [--minutes N] [--steps N]
+usage: kelson-sim [--seed N | --from N] [--minutes N] [--steps N] [--tell]
 
   --seed N      run this seed alone and tell what it was like
   --from N      begin with this seed and go on with the next ones (default 0)
   --minutes N   go on for so long (default 1); 600 is a night
   --steps N     how long the user of each run is at work (default 4000)
+  --tell        with --seed: print every write, as the API has it then
   --help        print this
 
 A run is its seed and its steps: the same two give the same run. In it users make and change workloads, jobs, Services
@@ -29,6 +30,7 @@ struct Options {
     from: u64,
     minutes: u64,
     steps: usize,
+    tell: bool,
 }
 
 fn main() -> ExitCode {
@@ -54,7 +56,7 @@ fn go(options: &Options) -> ExitCode {
     };
     let mut count = 0;
     for seed in seeds {
-        match run(seed, Length { steps: options.steps }) {
+        match run(seed, Length { steps: options.steps, tell: options.tell && options.seed.is_some() }) {
             Ok(report) if options.seed.is_some() => println!("{report:#?}"),
             Ok(_) => {}
             Err(failure) => {
@@ -74,8 +76,12 @@ fn go(options: &Options) -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { seed: None, from: 0, minutes: 1, steps: STEPS };
+    let mut options = Options { seed: None, from: 0, minutes: 1, steps: STEPS, tell: false };
     while let Some(name) = arguments.next() {
+        if name == "--tell" {
+            options.tell = true;
+            continue;
+        }
         let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name} takes a number, not {value:?}"));
         match name.as_str() {

@@ -3,6 +3,7 @@
 //! A refusal is an answer, not a failure: users ask for much that the API will not have.
 
 mod batch;
+mod budgets;
 mod cluster;
 mod ingress;
 mod services;
@@ -33,7 +34,7 @@ struct User<'a> {
 pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
     let namespace = NAMESPACES[random.below(NAMESPACES.len())];
     let app = APPS[random.below(APPS.len())];
-    let what = random.below(16);
+    let what = random.below(18);
     let mut user = User { api, random, namespace, app, calm };
     match what {
         0..=5 => user.workloads(),
@@ -41,6 +42,7 @@ pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
         9 | 10 => user.ingresses(),
         11..=13 => user.batch(),
         _ if calm => user.workloads(),
+        14 | 15 => user.budgets(),
         _ => user.cluster(),
     }
 }

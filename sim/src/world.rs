@@ -29,6 +29,15 @@ const BALANCERS: &str = "198.51.100.64/30";
 #[derive(Clone, Copy, Debug)]
 pub struct Length {
     pub steps: usize,
+    /// Every write is printed.
+    pub tell: bool,
+}
+
+impl Length {
+    /// So many steps, and nothing told.
+    pub fn of(steps: usize) -> Self {
+        Self { steps, tell: false }
+    }
 }
 
 /// What a run was like.
@@ -76,6 +85,7 @@ enum Actor {
 /// Runs one seed.
 pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
     let mut world = World::new(seed);
+    world.always.tells = length.tell;
     let fail = |step, what| Failure { seed, step, what };
     for step in 0..length.steps {
         world.step(true).map_err(|what| fail(step, what))?;

@@ -6,7 +6,7 @@ use kelson_sim::{Length, run};
 
 fn check(seeds: std::ops::Range<u64>, steps: usize) {
     for seed in seeds {
-        if let Err(failure) = run(seed, Length { steps }) {
+        if let Err(failure) = run(seed, Length::of(steps)) {
             panic!("--seed {seed} --steps {steps}: step {}: {}", failure.step, failure.what);
         }
     }
@@ -24,6 +24,6 @@ fn long_lives() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let once = || format!("{:?}", run(7, Length { steps: 1000 }));
+    let once = || format!("{:?}", run(7, Length::of(1000)));
     assert_eq!(once(), once());
 }

@@ -1,6 +1,6 @@
 //! Rollouts of a world in which nothing fails of itself: never too many pods, never too few that are ready.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kelson_machinery::meta;
@@ -15,16 +15,19 @@ use crate::world::{is_ready, resource};
 pub(super) struct Rollouts {
     /// Deployments that once had all their pods ready, by uid.
     complete: BTreeSet<String>,
+    /// ReplicaSets that are to have no pods, by uid, and since which version.
+    ended: BTreeMap<String, u64>,
 }
 
 impl Rollouts {
     pub(super) fn look(&mut self, write: &Write, api: &Api) -> Judgement {
+        self.note_set(write);
         match write.place.resource.plural.as_ref() {
             "pods" | "replicasets" => {
                 let namespace = &write.place.key.namespace;
                 let all = api.all(&resource("deployments"));
                 for (key, deployment) in all.filter(|(key, _)| key.namespace == *namespace) {
-                    self.deployment(key, deployment, api)?;
+                    self.deployment(key, deployment, write, api)?;
                 }
                 in_order(write, api)
             }
@@ -32,14 +35,14 @@ impl Rollouts {
         }
     }
 
-    fn deployment(&mut self, key: &Key, deployment: &Stored, api: &Api) -> Judgement {
+    fn deployment(&mut self, key: &Key, deployment: &Stored, write: &Write, api: &Api) -> Judgement {
         let uid = meta::uid(deployment);
         let sets: Vec<&Arc<Stored>> = controlled(api, "replicasets", uid).collect();
         let pods: Vec<&Arc<Stored>> =
             sets.iter().flat_map(|set| controlled(api, "pods", meta::uid(set))).collect();
         let wanted = meta::get_i64(deployment, &["spec", "replicas"]).unwrap_or(1);
         if meta::get_str(deployment, &["spec", "strategy", "type"]) == "Recreate" {
-            return recreated(key, &sets, api);
+            return self.recreated(key, &sets, write, api);
         }
         let (surge, unavailable) = bounds(deployment, wanted);
         let told: i64 = sets.iter().filter_map(|set| meta::get_i64(set, &["spec", "replicas"])).sum();
@@ -56,15 +59,49 @@ impl Rollouts {
             false => Ok(()),
         }
     }
+
+    fn note_set(&mut self, write: &Write) {
+        let Some(set) = write.after.as_ref().filter(|_| write.place.resource.plural == "replicasets") else {
+            return;
+        };
+        let uid = meta::uid(set).to_owned();
+        match meta::get_i64(set, &["spec", "replicas"]) {
+            Some(0) => drop(self.ended.entry(uid).or_insert_with(|| number(meta::resource_version(set)))),
+            _ => drop(self.ended.remove(&uid)),
+        }
+    }
+
+    /// No pod is made while one of another generation lives, ending ones counted. A set may still make some that has not
+    /// heard that it is to have none, as upstream: those do not count.
+    fn recreated(&self, key: &Key, sets: &[&Arc<Stored>], write: &Write, api: &Api) -> Judgement {
+        let (None, Some(made)) = (&write.before, &write.after) else { return Ok(()) };
+        let own = |set: &&&Arc<Stored>| owner(made) == Some(meta::uid(set));
+        if write.place.resource.plural != "pods" || !sets.iter().any(|set| own(&set)) {
+            return Ok(());
+        }
+        if owner(made).is_some_and(|own| self.ended.contains_key(own)) {
+            return Ok(());
+        }
+        for set in sets.iter().filter(|set| !own(set)) {
+            let ended = self.ended.get(meta::uid(set)).copied().unwrap_or(u64::MAX);
+            let is_of_before = |pod: &&Arc<Stored>| number_of(pod) < ended;
+            let mut living = controlled(api, "pods", meta::uid(set)).filter(|pod| !is_over(pod));
+            if let Some(old) = living.find(is_of_before) {
+                let (new, old) = (&write.place.key.name, meta::name(old));
+                return Err(format!("{key} is to be recreated, but {new} is made while {old} lives"));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Pods of one set at a time, ending ones counted.
-fn recreated(key: &Key, sets: &[&Arc<Stored>], api: &Api) -> Judgement {
-    let living = sets.iter().filter(|set| controlled(api, "pods", meta::uid(set)).any(|pod| !is_over(pod)));
-    match living.count() {
-        0 | 1 => Ok(()),
-        several => Err(format!("{key} is to be recreated, but {several} generations of it live")),
-    }
+/// The version that an object was made with: its uid says it.
+fn number_of(object: &Value) -> u64 {
+    number(meta::uid(object).trim_start_matches("uid-"))
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
 }
 
 /// A pod of an ordered set is made when all before it are ready.
