@@ -122,11 +122,7 @@ fn told(write: &Write) -> String {
     let what = format!("{} {}", write.place.resource.plural, write.place.key);
     match &write.after {
         None => format!("{what} gone"),
-        Some(object) => {
-            let of =
-                |field: &str| object.get(field).map(|part| format!(" {field} {part}")).unwrap_or_default();
-            format!("{what} metadata {}{}{}", object["metadata"], of("spec"), of("status"))
-        }
+        Some(object) => format!("{what} {object}"),
     }
 }
 

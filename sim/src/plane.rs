@@ -167,10 +167,12 @@ impl Plane {
     }
 
     /// Whether a new connection to any Service may be sent to `address` as to a pod that stays. One that leaves gets them
-    /// where nothing else is left, and waiting would not change that.
+    /// where nothing else is left, or where its Service publishes it whatever it says; waiting would not change that.
     pub fn sends_to(&self, address: IpAddr) -> bool {
         let stays = |endpoint: &Endpoint| endpoint.address == address && !endpoint.terminating;
-        if !self.snapshot.endpoints.values().any(|list| list.iter().any(stays)) {
+        let mut open = self.snapshot.endpoints.iter().filter(|(_, list)| list.iter().any(stays));
+        // Slices may outlive their Service, and lead nowhere then.
+        if !open.any(|(port, _)| self.snapshot.services.contains_key(&port.service)) {
             return false;
         }
         let leads = |backends: &Arc<[SocketAddr]>| backends.iter().any(|backend| backend.ip() == address);

@@ -13,7 +13,7 @@ use crate::world::{is_ready, resource};
 
 #[derive(Default)]
 pub(super) struct Rollouts {
-    /// Deployments that once had all their pods ready, by uid.
+    /// Deployments that once had all their pods available, by uid.
     complete: BTreeSet<String>,
     /// ReplicaSets that are to have no pods, by uid, and since which version.
     ended: BTreeMap<String, u64>,
@@ -51,7 +51,8 @@ impl Rollouts {
             return Err(format!("{key} wants {wanted} and {surge} more, but its sets are told {told}"));
         }
         let ready = pods.iter().filter(|pod| is_ready(pod)).count() as i64;
-        if ready >= wanted {
+        // Pods that are ready for too short a time do not count yet, and may be taken away first.
+        if meta::get_i64(deployment, &["status", "availableReplicas"]).unwrap_or(0) >= wanted {
             self.complete.insert(uid.to_owned());
         }
         match ready < wanted - unavailable && self.complete.contains(uid) {
