@@ -1,6 +1,6 @@
 //! How long the kernel takes: N Services × 3 endpoints loaded from nothing, then endpoints that change one at a time.
 //!
-//! `load [SERVICES]` (10,000 unless said), as root; everything happens in a network namespace of its own that ends with
+//! `tables [SERVICES]` (10,000 unless said), as root; everything happens in a network namespace of its own that ends with
 //! the process. Prints milliseconds to load, and microseconds an endpoint change takes from snapshot to kernel.
 
 use std::net::{IpAddr, Ipv4Addr};

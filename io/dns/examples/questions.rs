@@ -1,6 +1,6 @@
 //! Questions a second: a server and its clients on the loopback of one machine, hits and misses in equal parts.
 //!
-//! `cargo run --release -p kelson-dns --example load -- [services] [seconds] [threads]`; with `--target ADDRESS` the
+//! `cargo run --release -p kelson-dns --example questions -- [services] [seconds] [threads]`; with `--target ADDRESS` the
 //! clients ask that server instead, so that others can be measured with the same load. The clients share the cores with
 //! the server, as in every figure this is compared with.
 
