@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kelson_lb::{Config, LoadBalancer};
-use kelson_model::{Cidr, Exposure, Service, ServiceName, Snapshot, TrafficPolicy};
+use kelson_model::{Cidr, Exposure, Service, ServiceName, Snapshot};
 use kelson_network::{Follower, netns};
 use kelson_process::Shutdown;
 use tokio::sync::watch;
@@ -152,22 +152,8 @@ fn serve(snapshots: watch::Receiver<Arc<Snapshot>>, shutdown: Shutdown) {
 }
 
 fn service(load_balancer_ips: Vec<IpAddr>) -> Service {
-    Service {
-        name: ServiceName { namespace: "default".into(), name: "web".into() },
-        exposure: Exposure::ClusterIp,
-        ports: Vec::new(),
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips,
-        source_ranges: Vec::new(),
-        affinity: None,
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        publish_not_ready: false,
-        generation: 0,
-        foreign_proxy: false,
-    }
+    let name = ServiceName::new("default", "web");
+    Service { load_balancer_ips, ..Service::new(name, Exposure::ClusterIp) }
 }
 
 #[test]
