@@ -4,8 +4,6 @@
 //! to connect; what flows is bounded by the two ends, since nothing is held here. It is no authority on the program's
 //! certificate: none is checked, as upstream checks none.
 
-mod trust;
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -162,7 +160,7 @@ async fn send(target: &Target, request: Request) -> Result<Response<hyper::body:
     if !target.tls {
         return ask(stream, request).await;
     }
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(trust::trusting()));
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(kelson_tls::trusting()));
     let connect = connector.connect(target.address.ip().into(), stream);
     let stream =
         tokio::time::timeout(CONNECT, connect).await.map_err(|_| "net/http: TLS handshake timeout")?;

@@ -112,7 +112,7 @@ async fn once(action: &HTTPGetAction, target: &Target, agent: &str) -> Result<An
     }
     let name = ServerName::try_from(target.host.clone())
         .map_err(|_| HttpError::Invalid { what: "host", value: target.host.clone() })?;
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(trusting())).connect(name, stream).await;
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(kelson_tls::trusting())).connect(name, stream).await;
     ask(action, target, agent, tls.map_err(|error| failed(error.to_string()))?).await
 }
 
@@ -149,53 +149,4 @@ fn request(action: &HTTPGetAction, target: &Target, agent: &str) -> Result<Reque
         headers.insert(name, value(&header.value)?);
     }
     Ok(request)
-}
-
-/// TLS that believes every certificate, as upstream's probes do: what is probed is the pod, by its address.
-fn trusting() -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trusting(provider)))
-        .with_no_client_auth()
-}
-
-#[derive(Debug)]
-struct Trusting(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
