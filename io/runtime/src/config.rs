@@ -93,6 +93,8 @@ pub struct ContainerConfig {
     pub seccomp: Seccomp,
     /// `procMount: Unmasked`.
     pub unmasked_proc: bool,
+    /// The id of a running container of the pod whose processes it sees and is among; none when empty.
+    pub beside: String,
     pub tty: bool,
     /// Keep a standard input open that [`crate::Pod::attach`] writes to; otherwise it is /dev/null.
     pub stdin: bool,

@@ -282,7 +282,7 @@ impl Server {
         let container = &mut self.containers[index];
         let path = spec::cgroup_path(&self.pod, &container.config.id);
         let oom_killed = cgroups::oom_kills(&path) > 0;
-        if self.pod.host_pid || self.pod.share_pid {
+        if self.pod.host_pid || self.pod.share_pid || !container.config.beside.is_empty() {
             // Without a pid namespace of its own, ending the first process does not end the others.
             cgroups::kill(&path);
         }

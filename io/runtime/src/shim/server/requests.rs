@@ -5,7 +5,7 @@
 
 use super::{Role, Server, filters, note};
 use crate::cgroups;
-use crate::config::{AttachConfig, ContainerConfig, ExecConfig};
+use crate::config::{AttachConfig, ContainerConfig, ExecConfig, PodConfig};
 use crate::leftovers::{self, CONTAINERS};
 use crate::protocol::Reply;
 use crate::shim::birth::{Birth, Outcome};
@@ -17,6 +17,7 @@ use crate::shim::spec;
 use crate::shim::start::{SPEC_FILE, Start, Stdio, start};
 use crate::state::Phase;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// Containers of one pod, ended ones included.
 const CONTAINERS_MAX: usize = 1024;
@@ -42,6 +43,10 @@ impl Server {
 
     pub(super) fn start(&mut self, client: u64, id: &str) {
         let Some(index) = self.find(id) else { return self.reply(client, Reply::Unknown { id: id.into() }) };
+        let pod = match self.joined(&self.containers[index].config.beside) {
+            Ok(pod) => pod,
+            Err(reason) => return self.failed(client, reason),
+        };
         let container = &mut self.containers[index];
         if container.state.phase != Phase::Created || container.starting.is_some() {
             return self.failed(client, format!("container {id} was started before"));
@@ -49,13 +54,27 @@ impl Server {
         let (shm, filters) = (self.dir.join("shm"), filters(&self.dir));
         let begun = container.plumb().and_then(|stdio| {
             let (config, dir) = (&container.config, container.dir.clone());
-            let work = Start { pod: &self.pod, config, dir, shm, filters, stdio };
+            let work = Start { pod: &pod, config, dir, shm, filters, stdio };
             Birth::begin(|cradle| start(work, &cradle))
         });
         match begun {
             Ok(birth) => container.starting = Some(Starting { birth, client }),
             Err(error) => self.failed(client, format!("start container {id}: {error}")),
         }
+    }
+
+    /// The pod as a container finds it that is to be `beside` another: in its process namespace.
+    fn joined(&self, beside: &str) -> Result<PodConfig, String> {
+        let mut pod = self.pod.clone();
+        if beside.is_empty() {
+            return Ok(pod);
+        }
+        let target = self.find(beside).map(|index| &self.containers[index]).filter(|it| it.is_running());
+        let target =
+            target.ok_or_else(|| format!("invalid target container: container {beside} is not running"))?;
+        // A pid that is still to be reaped by us is nobody else's.
+        pod.pid_namespace = Some(PathBuf::from(format!("/proc/{}/ns/pid", target.state.pid)));
+        Ok(pod)
     }
 
     pub(super) fn advance_start(&mut self, index: usize) {

@@ -1,7 +1,7 @@
 //! A container's life: start, limits, ends.
 
-use crate::world::{World, ended, until};
-use kelson_runtime::{ContainerConfig, Error, Mount, Phase, Resources, User};
+use crate::world::{PATIENCE, World, ended, finish, until};
+use kelson_runtime::{ContainerConfig, Error, ExecConfig, Mount, Phase, Resources, User};
 use std::time::{Duration, Instant};
 
 pub async fn run_and_exit_code(world: &World) {
@@ -241,4 +241,41 @@ pub async fn latency(world: &World) {
     let [shim, running, stop] = parts.map(|part| (part[part.len() / 2], part[part.len() - 1]));
     println!("shim ready {shim:?}, container running {running:?}, stopped {stop:?} (p50, max)");
     assert!(running.0 < Duration::from_millis(200), "starting a pod became slow: {running:?}");
+}
+
+/// A container that is put beside another sees its processes and may signal them; ending it ends its own alone.
+pub async fn beside_another_container(world: &World) {
+    let pod = world.pod("beside").await;
+    let target = world.shell("target", "trap 'echo signalled' USR1; while true; do sleep 0.05; done");
+    pod.create(&target).await.unwrap();
+    pod.start("target").await.unwrap();
+    let mut debugger = world.shell("debugger", "ps -o pid,args; kill -USR1 1; sleep 1000 & exit 7");
+    debugger.beside = "target".into();
+    let state = world.run(&pod, &debugger).await;
+    assert_eq!(state.exit_code, 7, "{:?}", world.log("debugger"));
+    let seen = world.output("debugger");
+    assert!(seen.iter().any(|line| line.trim().starts_with("1 /bin/sh -c trap")), "{seen:?}");
+    let (end, signalled) = (Instant::now() + PATIENCE, ["signalled".to_owned()]);
+    while world.output("target") != signalled && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.output("target"), signalled);
+    let states = pod.states().await.unwrap();
+    assert!(states.iter().any(|it| it.id == "target" && it.phase == Phase::Running));
+    let ps = ExecConfig {
+        args: ["ps", "-o", "args"].map(String::from).to_vec(),
+        stdout: true,
+        ..ExecConfig::default()
+    };
+    let (list, ..) = finish(pod.exec("target", &ps).await.unwrap()).await;
+    assert!(!list.contains("sleep 1000"), "what it left behind has ended with it: {list}");
+
+    pod.kill("target").await.unwrap();
+    ended(&pod, "target").await;
+    let mut late = world.shell("late", "true");
+    late.beside = "target".into();
+    pod.create(&late).await.unwrap();
+    let refused = pod.start("late").await.unwrap_err().to_string();
+    assert!(refused.contains("invalid target container: container target is not running"), "{refused}");
+    pod.stop().await.unwrap();
 }

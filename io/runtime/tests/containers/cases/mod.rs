@@ -38,6 +38,7 @@ cases![
     streams::exec_large_input_and_output,
     streams::attach_and_stdin,
     streams::terminal_container,
+    life::beside_another_container,
     security::default_profile,
     security::privileged,
     security::no_new_privileges_and_dropped_capabilities,
