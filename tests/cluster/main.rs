@@ -5,6 +5,7 @@ mod harness;
 mod api_proxy;
 mod budgets;
 mod clusterip;
+mod debug;
 mod durability;
 mod environment;
 mod explain;

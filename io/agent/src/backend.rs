@@ -59,7 +59,7 @@ impl Backend {
     fn find_log(&self, target: &Target, previous: bool) -> Result<Log, StreamError> {
         let found = self.find(target)?;
         let (container, pod) = (&target.container, &target.pod);
-        if kelson_pods::container(&found.pod, container).is_none() {
+        if kelson_pods::any_container(&found.pod, container).is_none() {
             return Err(StreamError::bad_request(format!(
                 "container {container} is not valid for pod {pod}"
             )));
@@ -124,7 +124,8 @@ fn pull_text(reason: &str) -> &'static str {
 
 fn container_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let mut all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let own = status.init_container_statuses.iter().chain(&status.container_statuses);
+    let mut all = own.chain(&status.ephemeral_container_statuses).flatten();
     all.find(|it| it.name == name)
 }
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 use kelson_images::Image;
 use kelson_pods::env::{self, Sources};
 use kelson_pods::process::{self, ImageProcess, Process};
-use kelson_pods::{StartError, resources, service_env};
+use kelson_pods::{Run, StartError, ephemeral, resources, service_env};
 use kelson_runtime::{ContainerConfig, Mount, Phase, Propagation, Resources, Seccomp, User};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub fn log_path(host: &Host, pod: &Pod, container: &str, attempt: u32) -> PathBu
     dir.join(container).join(format!("{attempt}.log"))
 }
 
-/// Creates and starts run `attempt` of `container`; returns its configuration.
+/// Creates and starts run `attempt` of `container`; returns its configuration. `runs` are the pod's until now.
 pub async fn start(
     host: &Host,
     pod: &Pod,
@@ -38,8 +38,10 @@ pub async fn start(
     container: &Container,
     attempt: u32,
     ips: &[String],
+    runs: &[Run],
 ) -> Result<ContainerConfig, StartError> {
     let spelled = container.image.clone().unwrap_or_default();
+    let beside = ephemeral::target(pod, &container.name, runs).map_err(StartError::Config)?;
     let env = env::environment(pod, container, &sources(host, pod, ips).await).map_err(StartError::Config)?;
     let image = host
         .images
@@ -49,6 +51,7 @@ pub async fn start(
     let process =
         process::of(pod, container, &of_image(&image), env, &hostname).map_err(StartError::Config)?;
     let mut config = configure(host, pod, container, attempt, &image, process).await?;
+    config.beside = beside.map(|run| run.id.clone()).unwrap_or_default();
     config.rootfs = root(host, &image, &config.id).await.map_err(StartError::Create)?;
     let started = launch(shim, &config).await;
     match started {
@@ -149,6 +152,7 @@ async fn configure(
     let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
     Ok(ContainerConfig {
         rootfs: PathBuf::new(),
+        beside: String::new(),
         log_path: log_path(host, pod, &container.name, attempt),
         name: container.name.clone(),
         args: process.args,

@@ -8,7 +8,9 @@ use crate::{container, credentials, hooks, probes, sandbox, volumes};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kelson_images::{Auth, PullOptions};
-use kelson_pods::{HookKind, ImageFacts, ProbeKind, ProbeOutcome, PullError, Report, StartError, StopSignal};
+use kelson_pods::{
+    HookKind, ImageFacts, ProbeKind, ProbeOutcome, PullError, Report, Run, StartError, StopSignal,
+};
 use kelson_runtime::{ContainerConfig, ContainerState, Phase};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
@@ -120,12 +122,13 @@ pub async fn start(
     name: String,
     attempt: u32,
     ips: &[String],
+    runs: &[Run],
 ) -> Outcome {
-    let Some(spec) = kelson_pods::container(pod, &name) else {
+    let Some(spec) = kelson_pods::any_container(pod, &name) else {
         let error = StartError::Config(format!("container \"{name}\" is not in the pod"));
         return report(Report::StartFailed { container: name, attempt, error });
     };
-    match container::start(host, pod, shim, spec, attempt, ips).await {
+    match container::start(host, pod, shim, &spec, attempt, ips, runs).await {
         Ok(config) => {
             // The states that follow the start have to be there before the loop looks at them.
             let id = config.id.clone();

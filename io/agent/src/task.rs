@@ -309,6 +309,9 @@ impl Task {
         if (&meta.labels, &meta.annotations) != (&old.labels, &old.annotations) {
             self.refresh();
         }
+        if !kelson_pods::images(&self.pod).eq(kelson_pods::images(&before)) {
+            self.report(Report::Images(self.images()));
+        }
         self.writer.seen(&self.pod);
         self.publish();
         if seen.gone {
@@ -401,11 +404,10 @@ impl Task {
 
     /// Which of the pod's images are on the node.
     fn images(&self) -> BTreeMap<String, ImageFacts> {
-        let spelled = kelson_pods::containers(&self.pod).filter_map(|it| it.image.clone());
-        spelled
+        kelson_pods::images(&self.pod)
             .filter_map(|image| {
-                let found = self.host.images.find(&image)?;
-                Some((image, ImageFacts { size: found.size, imported: found.digests.is_empty() }))
+                let found = self.host.images.find(image)?;
+                Some((image.clone(), ImageFacts { size: found.size, imported: found.digests.is_empty() }))
             })
             .collect()
     }

@@ -3,8 +3,8 @@
 //! Order: `envFrom` (keys sorted within a source), `env` as written, then the service variables nobody overrode. Pure;
 //! a missing ConfigMap, Secret or key is an error in upstream's words, unless it is optional.
 
+use crate::ephemeral;
 use crate::resources;
-use crate::spec;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, EnvFromSource, EnvVarSource, ObjectFieldSelector, Pod, Secret,
 };
@@ -260,7 +260,7 @@ pub fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
 /// The ConfigMaps and Secrets that the container's environment names, by (is a Secret, name).
 pub fn references(pod: &Pod) -> Vec<(bool, String)> {
     let mut names = Vec::new();
-    for container in spec::containers(pod) {
+    for container in ephemeral::with_others(pod) {
         for from in container.env_from.iter().flatten() {
             names.extend(from.config_map_ref.iter().map(|it| (false, it.name.clone())));
             names.extend(from.secret_ref.iter().map(|it| (true, it.name.clone())));

@@ -60,7 +60,7 @@ pub(crate) fn begin(
 
 /// Takes every container that is on its way out one step further.
 pub(crate) fn drive_all(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
-    let names: Vec<String> = spec::containers(pod).map(|it| it.name.clone()).collect();
+    let names: Vec<String> = spec::names(pod).cloned().collect();
     let ending = life.ending_since;
     let undrained = drain::holds_back(life, pod, now);
     for name in names {

@@ -13,6 +13,7 @@ pub mod dns;
 mod drain;
 pub mod env;
 mod garbage;
+pub mod ephemeral;
 pub mod hostname;
 pub mod hosts;
 pub mod image;
@@ -38,7 +39,7 @@ pub use life::{Life, NodeFacts};
 pub use probe::{ProbeKind, ProbeOutcome};
 pub use reports::{HookKind, ImageFacts, PullError, Report, StartError};
 pub use run::{Exit, Run, RunState};
-pub use spec::{Role, container, containers, qos_class, role};
+pub use spec::{Role, any_container, container, containers, images, qos_class, role};
 
 #[cfg(test)]
 mod tests;

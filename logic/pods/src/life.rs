@@ -214,8 +214,8 @@ impl Life {
 
     /// Every container of the pod has a memory, so that later code need not ask.
     fn prepare(&mut self, pod: &Pod) {
-        for container in spec::containers(pod) {
-            self.containers.entry(container.name.clone()).or_default();
+        for name in spec::names(pod).filter(|name| !self.containers.contains_key(*name)).collect::<Vec<_>>() {
+            self.containers.insert(name.clone(), Memory::default());
         }
         if !std::mem::replace(&mut self.recalled, true) {
             recall::runs(self, pod);

@@ -16,7 +16,10 @@ const UNSEEN_EXIT_CODE: i32 = 137;
 /// Gives each container without a run those that its status tells of.
 pub(crate) fn runs(life: &mut Life, pod: &Pod) {
     let status = pod.status.iter();
-    let all = status.flat_map(|it| it.init_container_statuses.iter().chain(&it.container_statuses)).flatten();
+    let all = status.flat_map(|it| {
+        let own = it.init_container_statuses.iter().chain(&it.container_statuses);
+        own.chain(&it.ephemeral_container_statuses).flatten()
+    });
     let now = life.now;
     for status in all {
         let Some(memory) = life.containers.get_mut(&status.name).filter(|memory| memory.runs.is_empty())
@@ -56,7 +59,7 @@ fn told(pod: &Pod, status: &ContainerStatus, now: Timestamp) -> Vec<Run> {
             container: status.name.clone(),
             attempt,
             id: named.unwrap_or_else(|| format!("{}-{attempt}", status.name)),
-            image: crate::spec::container(pod, &status.name)
+            image: crate::spec::any_container(pod, &status.name)
                 .and_then(|it| it.image.clone())
                 .unwrap_or_default(),
             image_name: status.image.clone(),

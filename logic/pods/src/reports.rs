@@ -275,7 +275,7 @@ impl Life {
         now: Timestamp,
     ) -> Vec<Reason> {
         let path = spec::field_path(pod, name);
-        let image = spec::container(pod, name).and_then(|it| it.image.clone()).unwrap_or_default();
+        let image = spec::any_container(pod, name).and_then(|it| it.image.clone()).unwrap_or_default();
         let memory = self.memory(name);
         if memory.starting != Some(attempt) {
             return Vec::new();

@@ -2,7 +2,9 @@
 //!
 //! Small pure lookups; a field that the API server would have defaulted is defaulted here too, so nothing can panic.
 
+use crate::ephemeral;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What part a container plays.
@@ -13,6 +15,8 @@ pub enum Role {
     /// An init container with `restartPolicy: Always`: starts in its turn and stays.
     Sidecar,
     Main,
+    /// Added to the pod while it runs, to look into it.
+    Ephemeral,
 }
 
 /// The pod's containers: init containers first, in the order they start.
@@ -33,15 +37,33 @@ pub(crate) fn main_containers(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default()
 }
 
-/// A container by name.
+/// A container of the pod's own work by name.
 pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
     containers(pod).find(|container| container.name == name)
+}
+
+/// Any container by name, an ephemeral one too.
+pub fn any_container<'a>(pod: &'a Pod, name: &str) -> Option<Cow<'a, Container>> {
+    let ephemeral = || ephemeral::find(pod, name).map(|it| Cow::Owned(ephemeral::container(it)));
+    container(pod, name).map(Cow::Borrowed).or_else(ephemeral)
+}
+
+/// The names of all containers, ephemeral ones last.
+pub(crate) fn names(pod: &Pod) -> impl Iterator<Item = &String> {
+    containers(pod).map(|it| &it.name).chain(ephemeral::all(pod).iter().map(|it| &it.name))
+}
+
+/// The images of all containers as they are spelled.
+pub fn images(pod: &Pod) -> impl Iterator<Item = &String> {
+    let own = containers(pod).filter_map(|it| it.image.as_ref());
+    own.chain(ephemeral::all(pod).iter().filter_map(|it| it.image.as_ref()))
 }
 
 /// The part `name` plays in the pod.
 pub fn role(pod: &Pod, name: &str) -> Role {
     match init_containers(pod).iter().find(|container| container.name == name) {
         Some(container) => init_role(container),
+        None if ephemeral::find(pod, name).is_some() => Role::Ephemeral,
         None => Role::Main,
     }
 }
@@ -59,6 +81,7 @@ pub(crate) fn field_path(pod: &Pod, name: &str) -> String {
     match role(pod, name) {
         Role::Main => format!("spec.containers{{{name}}}"),
         Role::Init | Role::Sidecar => format!("spec.initContainers{{{name}}}"),
+        Role::Ephemeral => format!("spec.ephemeralContainers{{{name}}}"),
     }
 }
 

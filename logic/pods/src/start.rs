@@ -5,6 +5,7 @@
 
 use crate::backoff::{self, RESTART, SETUP};
 use crate::decision::{Action, Draft, Reason};
+use crate::ephemeral;
 use crate::image::{self, Verdict};
 use crate::kill;
 use crate::life::{Life, Memory, Step, Waiting};
@@ -31,8 +32,8 @@ pub(crate) fn step(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft
         if life.containers.values().any(busy) {
             return;
         }
-        let container = spec::container(pod, &name).expect("names come from the pod's containers");
-        start(life, pod, container, now, draft);
+        let container = spec::any_container(pod, &name).expect("names come from the pod's containers");
+        start(life, pod, &container, now, draft);
     }
 }
 
@@ -112,10 +113,10 @@ fn post_start(life: &mut Life, pod: &Pod, draft: &mut Draft) {
     }
 }
 
-/// The containers whose turn it is and that do not run, in order.
+/// The containers whose turn it is and that do not run, in order. It is always an ephemeral one's.
 fn due(life: &Life, pod: &Pod) -> Vec<String> {
     let initialized = restart::initialized(life, pod);
-    let mut due = Vec::new();
+    let mut due: Vec<String> = ephemeral::due(life, pod).collect();
     for container in spec::init_containers(pod) {
         let memory = &life.containers[&container.name];
         let passed = match spec::init_role(container) {

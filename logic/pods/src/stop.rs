@@ -49,9 +49,9 @@ fn deadline(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
 
 pub(crate) fn step(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
     let grace = spec::grace(pod);
-    for container in spec::containers(pod) {
-        let message = format!("Stopping container {}", container.name);
-        kill::begin(life.memory(&container.name), pod, &container.name, grace, message, now, draft);
+    for name in spec::names(pod) {
+        let message = format!("Stopping container {name}");
+        kill::begin(life.memory(name), pod, name, grace, message, now, draft);
     }
     kill::drive_all(life, pod, now, draft);
     if quiet(life) {

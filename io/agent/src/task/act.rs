@@ -3,7 +3,7 @@
 use super::Task;
 use crate::jobs::{self, Outcome};
 use crate::{container, sandbox, volumes};
-use kelson_pods::{Action, Report};
+use kelson_pods::{Action, Report, Run};
 use std::time::Instant;
 
 impl Task {
@@ -37,10 +37,10 @@ impl Task {
         let (host, pod, ips) = (self.host.clone(), self.pod.clone(), self.ips.clone());
         match action {
             Action::Start { container, attempt } => {
-                self.spawn(
-                    "start",
-                    async move { jobs::start(&host, &pod, &shim, container, attempt, &ips).await },
-                )
+                let runs: Vec<Run> = self.runs.values().cloned().collect();
+                self.spawn("start", async move {
+                    jobs::start(&host, &pod, &shim, container, attempt, &ips, &runs).await
+                })
             }
             Action::Hook { container, id, kind, limit_seconds } => self.spawn("hook", async move {
                 jobs::hook(&pod, &shim, container, id, kind, limit_seconds, &ips).await

@@ -1,5 +1,6 @@
 //! One status a container: state, last state, ready, started, restart count, image and ids.
 
+use crate::ephemeral;
 use crate::life::{Life, Memory};
 use crate::probe;
 use crate::restart;
@@ -7,7 +8,7 @@ use crate::run::{Exit, Run, RunState, STATUS_UNKNOWN};
 use crate::spec::{self, Role};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, Pod,
+    ContainerStatus, EphemeralContainer, Pod,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -20,14 +21,29 @@ pub(super) fn statuses(life: &Life, pod: &Pod, containers: &[Container]) -> Vec<
     containers.iter().map(|container| one(life, pod, container)).collect()
 }
 
-fn one(life: &Life, pod: &Pod, container: &Container) -> ContainerStatus {
-    let empty = Memory::default();
-    let memory = life.remembered(&container.name).unwrap_or(&empty);
-    let mut status = match memory.last() {
-        Some(run) => known(container, memory, run, pod),
+/// The statuses of the ephemeral containers: never ready, never said to have started.
+pub(super) fn of_ephemeral(life: &Life, pod: &Pod) -> Vec<ContainerStatus> {
+    let of = |it: &EphemeralContainer| basic(life, pod, &ephemeral::container(it)).0;
+    ephemeral::all(pod).iter().map(of).collect()
+}
+
+/// What any container has to say, and what is remembered of it.
+fn basic<'a>(life: &'a Life, pod: &Pod, container: &Container) -> (ContainerStatus, Option<&'a Memory>) {
+    let memory = life.remembered(&container.name);
+    let mut status = match memory.and_then(|memory| Some((memory, memory.last()?))) {
+        Some((memory, run)) => known(container, memory, run, pod),
         None => unknown(pod, container),
     };
-    waiting(pod, container, memory, &mut status);
+    if let Some(memory) = memory {
+        waiting(pod, container, memory, &mut status);
+    }
+    (status, memory)
+}
+
+fn one(life: &Life, pod: &Pod, container: &Container) -> ContainerStatus {
+    let empty = Memory::default();
+    let (mut status, memory) = basic(life, pod, container);
+    let memory = memory.unwrap_or(&empty);
     let init = spec::role(pod, &container.name) == Role::Init;
     status.started = Some(probe::started(memory, container));
     status.ready = match init {

@@ -23,6 +23,7 @@ pub(crate) fn build(life: &Life, pod: &Pod) -> PodStatus {
     let last_word = life.ending_since.is_some() && stop::quiet(life);
     let of = |all| if life.is_rejected() { Vec::new() } else { containers::statuses(life, pod, all) };
     let (mut init, mut main) = (of(spec::init_containers(pod)), of(spec::main_containers(pod)));
+    let ephemeral = if life.is_rejected() { Vec::new() } else { containers::of_ephemeral(life, pod) };
     let phase = match phase_of(life, pod, &old, [&init, &main]) {
         "Pending" | "Running" if last_word => "Failed",
         phase => phase,
@@ -48,7 +49,7 @@ pub(crate) fn build(life: &Life, pod: &Pod) -> PodStatus {
         observed_generation: pod.metadata.generation,
         init_container_statuses: (!init.is_empty()).then_some(init),
         container_statuses: Some(main).filter(|_| !life.is_rejected()),
-        ephemeral_container_statuses: old.ephemeral_container_statuses,
+        ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
         nominated_node_name: old.nominated_node_name,
         resource_claim_statuses: old.resource_claim_statuses,
         ..PodStatus::default()

@@ -3,6 +3,7 @@
 mod draining;
 mod environment;
 mod files;
+mod ephemeral;
 mod images;
 mod life;
 mod probes;

@@ -136,7 +136,7 @@ impl World {
     fn start(&mut self, container: &str, attempt: u32) {
         let id = format!("{container}-{attempt}");
         let image =
-            crate::container(&self.pod, container).and_then(|it| it.image.clone()).unwrap_or_default();
+            crate::any_container(&self.pod, container).and_then(|it| it.image.clone()).unwrap_or_default();
         let state = RunState::Running { started_at: self.now };
         let run = Run {
             container: container.to_owned(),
@@ -188,7 +188,8 @@ impl World {
 
     pub fn status(&self, container: &str) -> &ContainerStatus {
         let status = &self.last.status;
-        let mut all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+        let own = status.init_container_statuses.iter().chain(&status.container_statuses);
+        let mut all = own.chain(&status.ephemeral_container_statuses).flatten();
         all.find(|it| it.name == container).expect("a status of each container")
     }
 
