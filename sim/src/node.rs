@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kelson_machinery::meta;
 use kelson_model::{PodRef, Revision, Ways};
 use kelson_plans::{Key, Resource, programmed};
-use kelson_pods::{Life, NodeFacts, Report, Sight};
+use kelson_pods::{Departures, Life, NodeFacts, Report, Sight};
 use serde_json::Value;
 
 use crate::api::{Api, Stored};
@@ -46,6 +46,8 @@ pub struct Node {
     floor: Revision,
     published: Option<Revision>,
     lives: BTreeMap<String, Tended>,
+    /// What lately ceased to lead to its pods.
+    departures: Departures,
     /// Volumes of this node that nobody claims any more.
     unclaimed: BTreeSet<String>,
     /// Nothing happens on it before this.
@@ -97,6 +99,7 @@ impl Node {
             floor: Revision::default(),
             published: None,
             lives: BTreeMap::new(),
+            departures: Departures::default(),
             unclaimed: BTreeSet::new(),
             away_until: None,
             next_beat: now,
@@ -112,7 +115,7 @@ impl Node {
         self.floors.restart();
         self.volumes.restart();
         self.plane.restart();
-        (self.floor, self.published) = Default::default();
+        (self.floor, self.published, self.departures) = Default::default();
         self.lives.clear();
         self.unclaimed.clear();
     }
@@ -164,6 +167,7 @@ impl Node {
             Move::HearPlane => self.plane.hear(api, random),
             Move::Apply => {
                 self.plane.apply();
+                self.departures.see(&self.plane.snapshot, &self.name, self.clock.read(api.now));
                 self.tell_ingresses(api);
             }
             Move::Publish => self.publish(api),
@@ -254,18 +258,22 @@ impl Node {
         if tended.pod.metadata.deletion_timestamp.is_none() {
             return;
         }
-        let meta = &tended.pod.metadata;
-        let text = |text: &Option<String>| Arc::<str>::from(text.as_deref().unwrap_or_default());
-        let pod = PodRef { namespace: text(&meta.namespace), name: text(&meta.name) };
+        let (pod, now) = (reference(&tended.pod), self.clock.read(api.now));
         let snapshot = &self.plane.snapshot;
         let sight = Sight {
             ways: if snapshot.synced { snapshot.ways_to(&pod) } else { Ways::Open },
             expected: kelson_plans::pod::is_ready(&tended.pod) && is_chosen(&tended.pod, api),
+            left: self.departures.of(&pod, now),
             seen: snapshot.revision,
             everywhere: self.floor,
         };
         let over = tended.drain.is_over(&sight);
-        tended.life.report(&tended.pod, Report::Drained(over), self.clock.read(api.now));
+        tended.life.report(&tended.pod, Report::Drained(over), now);
+    }
+
+    /// Whether it saw a moment ago how a Service ceased to lead to the pod.
+    pub fn saw_leave(&self, pod: &Pod, now: Timestamp) -> bool {
+        self.departures.of(&reference(pod), self.clock.read(now)).is_some()
     }
 
     /// The pods under care that should have gone, with where they stand.
@@ -315,4 +323,9 @@ impl Node {
             self.machine.lose(uid);
         }
     }
+}
+
+fn reference(pod: &Pod) -> PodRef {
+    let text = |text: &Option<String>| Arc::<str>::from(text.as_deref().unwrap_or_default());
+    PodRef { namespace: text(&pod.metadata.namespace), name: text(&pod.metadata.name) }
 }

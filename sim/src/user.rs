@@ -34,7 +34,7 @@ struct User<'a> {
 pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
     let namespace = NAMESPACES[random.below(NAMESPACES.len())];
     let app = APPS[random.below(APPS.len())];
-    let what = random.below(18);
+    let what = random.below(19);
     let mut user = User { api, random, namespace, app, calm };
     match what {
         0..=5 => user.workloads(),
@@ -43,12 +43,15 @@ pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
         11..=13 => user.batch(),
         _ if calm => user.workloads(),
         14 | 15 => user.budgets(),
+        16 => user.set_aside(),
         _ => user.cluster(),
     }
 }
 
-/// What users do at last, so that a world can come to rest: nodes are open, and nothing starts of itself.
+/// What users do at last, so that a world can come to rest: nodes are open, nothing starts of itself, and no
+/// pod is left that nobody answers for.
 pub(crate) fn leave(api: &mut Api) {
+    cluster::delete_aside(api);
     for (plural, field, value) in
         [("nodes", "unschedulable", Value::Null), ("cronjobs", "suspend", true.into())]
     {

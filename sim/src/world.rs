@@ -18,8 +18,8 @@ use crate::user;
 
 /// Steps a world may take to come to rest before it counts as restless.
 const REST: usize = 200_000;
-/// Without a write for so long a world is at rest: longer than any back-off.
-const QUIET: SignedDuration = SignedDuration::from_secs(330);
+/// Without a write for so long a world is at rest: longer than any back-off, and than a node is ever away.
+const QUIET: SignedDuration = SignedDuration::from_secs(430);
 /// How much of its grace a pod may be kept from ending, and the longest it may be (`kelson_pods`' bound).
 const DRAIN: (i64, i64) = (3, 10);
 /// Balancer addresses there are: two.
@@ -242,8 +242,10 @@ impl World {
         };
         let grace = meta.deletion_grace_period_seconds.unwrap_or(0);
         let waited = self.api.now.duration_since(asked).as_secs_f64();
-        // A pod taken out of its Services just before is not waited for: its node cannot know who has not heard of it.
-        if meta.deletion_timestamp.is_none() || !is_chosen(&stopped.pod, &self.api) {
+        // Of a pod taken out of its Services before, its node can know that somebody still sends to it if it saw that.
+        let known =
+            is_chosen(&stopped.pod, &self.api) || self.nodes[index].saw_leave(&stopped.pod, self.api.now);
+        if meta.deletion_timestamp.is_none() || !known {
             return Ok(());
         }
         let jumped = self.nodes[index].clock.jumped.is_some_and(|jumped| jumped >= asked);

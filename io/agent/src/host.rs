@@ -9,6 +9,7 @@ use crate::error::{AgentError, file};
 use crate::events::Recorder;
 use crate::objects::Objects;
 use crate::paths::Paths;
+use crate::routes::Left;
 use crate::services::Services;
 use crate::tokens::Tokens;
 use kelson_images::Images;
@@ -31,6 +32,8 @@ pub struct Host {
     pub objects: Objects,
     pub tokens: Tokens,
     pub services: watch::Receiver<Services>,
+    /// What lately ceased to lead to its pods.
+    pub left: Left,
     pub capacity: Capacity,
     pub recorder: Recorder,
     /// The control group of all pods.
@@ -58,6 +61,7 @@ impl Host {
             capacity: Capacity::read(&config.data_dir),
             cgroup: pods_cgroup(&config.data_dir)?,
             services,
+            left: Left::default(),
             recorder,
             client,
             paths,

@@ -78,6 +78,11 @@ impl Agent {
         tasks.spawn(until(shutdown.clone(), services::follow(client, services_tell)));
         let node = host.clone();
         tasks.spawn(until(shutdown.clone(), async move { node::run(&node, registered_tell).await }));
+        if let Some(routes) = host.config.routes.clone() {
+            let host = host.clone();
+            let follow = async move { routes::follow(routes, &host.config.node_name, &host.left).await };
+            tasks.spawn(until(shutdown.clone(), follow));
+        }
         tasks.spawn(pods::run(host.clone(), left, directory.clone(), shutdown));
         Ok(Agent { host, directory, registered, tasks })
     }

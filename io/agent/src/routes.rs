@@ -7,8 +7,8 @@ use crate::services::Services;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kelson_model::{PodRef, Revision, Snapshot, Ways};
 use kelson_plans::{pod, select};
-use kelson_pods::{Drain, Sight};
-use std::sync::Arc;
+use kelson_pods::{Departures, Drain, Sight};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// How Services lead to pods, and how far every node's data plane has come with it.
@@ -18,6 +18,24 @@ pub struct Routes {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What every Ready node has applied.
     pub everywhere: watch::Receiver<Revision>,
+}
+
+/// What lately ceased to lead to the node's pods.
+pub type Left = Mutex<Departures>;
+
+/// Follows what ceases to lead to the pods of `node`, until nobody sends snapshots any more.
+pub async fn follow(mut routes: Routes, node: &str, left: &Left) {
+    loop {
+        let snapshot = routes.snapshots.borrow_and_update().clone();
+        see(left, &snapshot, node);
+        if routes.snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn see(left: &Left, snapshot: &Arc<Snapshot>, node: &str) {
+    left.lock().expect("no holder panics").see(snapshot, node, kelson_process::now());
 }
 
 /// One pod's routes, followed from when it is told to go until nothing comes any more.
@@ -33,13 +51,17 @@ impl Draining {
     }
 
     /// Looks again; whether no node sends the pod anything new any more.
-    pub fn look(&mut self, pod: &Pod, services: &Services) -> bool {
+    pub fn look(&mut self, pod: &Pod, services: &Services, left: &Left, node: &str) -> bool {
         let snapshot = self.routes.snapshots.borrow_and_update().clone();
+        // The follower may not have come to this one yet.
+        see(left, &snapshot, node);
+        let reference = reference(pod);
         let everywhere = *self.routes.everywhere.borrow_and_update();
         // What is not known yet could be anything.
-        let ways = if snapshot.synced { snapshot.ways_to(&reference(pod)) } else { Ways::Open };
+        let ways = if snapshot.synced { snapshot.ways_to(&reference) } else { Ways::Open };
         let expected = pod::is_ready(pod) && is_chosen(pod, services);
-        self.over = self.drain.is_over(&Sight { ways, expected, seen: snapshot.revision, everywhere });
+        let left = left.lock().expect("no holder panics").of(&reference, kelson_process::now());
+        self.over = self.drain.is_over(&Sight { ways, expected, left, seen: snapshot.revision, everywhere });
         self.over
     }
 

@@ -327,7 +327,12 @@ impl Task {
             return;
         }
         let draining = self.draining.get_or_insert_with(|| Draining::new(routes.clone()));
-        let over = draining.look(&self.pod, &self.host.services.borrow());
+        let over = draining.look(
+            &self.pod,
+            &self.host.services.borrow(),
+            &self.host.left,
+            &self.host.config.node_name,
+        );
         self.report(Report::Drained(over));
     }
 

@@ -9,10 +9,12 @@ mod host_port;
 mod name;
 mod service;
 mod snapshot;
+mod ways;
 
 pub use endpoint::{Endpoint, EndpointPort, Hints, PodRef};
 pub use flow::{Flow, Origin, Verdict};
 pub use host_port::HostPort;
 pub use name::{Protocol, ServiceName, ServicePortName};
 pub use service::{Affinity, Cidr, Exposure, Service, ServicePort, TrafficPolicy};
-pub use snapshot::{Acknowledged, EndpointMap, NodeView, Revision, ServiceMap, Snapshot, Ways};
+pub use snapshot::{Acknowledged, EndpointMap, NodeView, Revision, ServiceMap, Snapshot};
+pub use ways::Ways;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::{Cidr, Endpoint, Exposure, HostPort, PodRef, Service, ServiceName, ServicePortName};
+use crate::{Cidr, Endpoint, HostPort, Service, ServiceName, ServicePortName};
 
 /// Every Service, by name.
 pub type ServiceMap = OrdMap<ServiceName, Arc<Service>>;
@@ -59,17 +59,6 @@ pub struct Acknowledged {
     pub revision: Revision,
 }
 
-/// How the Services of a snapshot lead to one pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ways {
-    /// None does.
-    None,
-    /// At least one lists it as one that stays: it gets new connections, or may the next moment, when it turns ready.
-    Open,
-    /// Some list it, all as one that leaves.
-    Closed,
-}
-
 /// The cluster at one moment. Immutable, shared behind `Arc`, published through a watch channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -85,32 +74,6 @@ pub struct Snapshot {
     pub endpoints: EndpointMap,
     /// Namespaces that exist (spec D2.2).
     pub namespaces: OrdSet<Arc<str>>,
-}
-
-impl Snapshot {
-    /// How the Services with an address of their own lead to a pod. Terminating counts as closed even where nothing
-    /// else is left to take new connections: waiting would not change that.
-    pub fn ways_to(&self, pod: &PodRef) -> Ways {
-        let first = ServiceName { namespace: pod.namespace.clone(), name: "".into() };
-        let services = self.services.range(first..).take_while(|(name, _)| name.namespace == pod.namespace);
-        let published =
-            services.filter(|(_, service)| service.exposure == Exposure::ClusterIp && !service.foreign_proxy);
-        let mut ways = Ways::None;
-        for endpoint in published.flat_map(|(name, _)| self.endpoints_of(name)) {
-            match endpoint.pod.as_ref() == Some(pod) {
-                true if !endpoint.terminating => return Ways::Open,
-                true => ways = Ways::Closed,
-                false => {}
-            }
-        }
-        ways
-    }
-
-    /// The endpoints of all of a Service's ports, which lie side by side.
-    fn endpoints_of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Endpoint> {
-        let ports = self.endpoints.range(service.port("")..);
-        ports.take_while(move |(port, _)| port.service == *service).flat_map(|(_, list)| list.iter())
-    }
 }
 
 /// The node whose tables are compiled.

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kelson_model::{Revision, Ways};
 
 /// Longest wait for the nodes.
-const LONGEST: SignedDuration = SignedDuration::from_secs(10);
+pub(crate) const LONGEST: SignedDuration = SignedDuration::from_secs(10);
 /// What a request that was sent just before gets to be accepted and answered.
 const SETTLE: SignedDuration = SignedDuration::from_millis(250);
 /// Whoever gives no more grace than this, in seconds, wants the pod gone.
@@ -24,6 +24,8 @@ pub struct Sight {
     pub ways: Ways,
     /// A Service chooses the pod and it is ready, so that a way may be under construction.
     pub expected: bool,
+    /// Since when a Service no longer leads to the pod, if one did until a moment ago (`Departures`).
+    pub left: Option<Revision>,
     /// What the node knows is as of here.
     pub seen: Revision,
     /// What every Ready node's data plane has applied.
@@ -34,26 +36,25 @@ pub struct Sight {
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     waited: bool,
-    closed_at: Option<u64>,
+    closed_at: Option<Revision>,
 }
 
 impl Drain {
     /// Whether no node sends the pod new connections any more. Once the ways are seen closed, every node has to have
     /// come as far as what closed them.
     pub fn is_over(&mut self, sight: &Sight) -> bool {
-        let is_closed = match sight.ways {
-            Ways::Open => false,
-            Ways::Closed => true,
-            Ways::None if sight.expected => false,
-            Ways::None if !self.waited => return true,
+        let slices = Revision { services: 0, ..sight.seen };
+        let closed = match (sight.ways, sight.left) {
+            (Ways::Open, _) => None,
+            (Ways::Closed, _) => Some(slices),
+            (Ways::None, _) if sight.expected => None,
+            (Ways::None, None) if !self.waited => return true,
             // The Service or the slice itself went, which the nodes have to hear of all the same.
-            Ways::None => true,
+            (Ways::None, left) => left.or(Some(slices)),
         };
         self.waited = true;
-        if is_closed && self.closed_at.is_none() {
-            self.closed_at = Some(sight.seen.endpoint_slices);
-        }
-        self.closed_at.is_some_and(|closed| sight.everywhere.endpoint_slices >= closed)
+        self.closed_at = self.closed_at.or(closed);
+        self.closed_at.is_some_and(|closed| sight.everywhere.covers(closed))
     }
 }
 

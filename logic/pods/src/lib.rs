@@ -9,11 +9,12 @@
 
 mod backoff;
 mod decision;
+mod departures;
 pub mod dns;
 mod drain;
 pub mod env;
-mod garbage;
 pub mod ephemeral;
+mod garbage;
 pub mod hostname;
 pub mod hosts;
 pub mod image;
@@ -34,6 +35,7 @@ mod stop;
 
 pub use backoff::Backoff;
 pub use decision::{Action, Decision, Reason, Severity, StopSignal};
+pub use departures::Departures;
 pub use drain::{Drain, Sight};
 pub use life::{Life, NodeFacts};
 pub use probe::{ProbeKind, ProbeOutcome};

@@ -1,9 +1,10 @@
 //! Tests of the pod's life, by spec id, against a small made-up node.
 
+mod departures;
 mod draining;
 mod environment;
-mod files;
 mod ephemeral;
+mod files;
 mod images;
 mod life;
 mod probes;
