@@ -40,7 +40,7 @@ const IMAGES_MAX: usize = 50;
 
 /// Keeps the Node and its lease for ever; `registered` becomes true once the API has both.
 pub async fn run(host: &Host, registered: watch::Sender<bool>) {
-    let node = loop {
+    let mut node = loop {
         match register(host).await {
             Ok(node) => break node,
             Err(error) => {
@@ -55,11 +55,13 @@ pub async fn run(host: &Host, registered: watch::Sender<bool>) {
     let mut reported = Instant::now();
     loop {
         renew.tick().await;
+        let (stands, now) = look(host).await;
+        node = now.unwrap_or(node);
         match lease(&host.client, &host.config.node_name, &node).await {
             Ok(()) => drop(registered.send_replace(true)),
             Err(error) => tracing::warn!(error = chain(&error), "cannot renew the node's lease"),
         }
-        if reported.elapsed() >= REPORT || changed(host).await {
+        if reported.elapsed() >= REPORT || !stands {
             reported = Instant::now();
             if let Err(error) = write_status(host).await {
                 tracing::warn!(error = chain(&error), "cannot write the node's status");
@@ -90,18 +92,19 @@ async fn register(host: &Host) -> Result<Node, kube::Error> {
     write_status(host).await
 }
 
-/// Whether the API's Node no longer says what is true: somebody marked it not ready, or deleted it.
-async fn changed(host: &Host) -> bool {
+/// The Node as the API has it, and whether it still says that the node is ready. A deleted one is made anew.
+async fn look(host: &Host) -> (bool, Option<Node>) {
     let api: Api<Node> = Api::all(host.client.clone());
     match api.get_opt(&host.config.node_name).await {
-        Ok(Some(node)) => !is_ready(&node),
+        Ok(Some(node)) => (is_ready(&node), Some(node)),
         Ok(None) => {
-            if let Err(error) = register(host).await {
-                tracing::warn!(error = chain(&error), "cannot register the node anew");
+            let made = register(host).await;
+            if let Err(error) = &made {
+                tracing::warn!(error = chain(error), "cannot register the node anew");
             }
-            false
+            (true, made.ok())
         }
-        Err(_) => false,
+        Err(_) => (true, None),
     }
 }
 
@@ -252,25 +255,25 @@ fn os_image(os_release: &str) -> String {
     name.map_or("Linux", |name| name.trim_matches('"')).to_owned()
 }
 
-/// Renews the node's lease, making it first if there is none.
+/// Renews the node's lease, making it first if there is none. It belongs to the Node and goes with it.
 async fn lease(client: &Client, name: &str, node: &Node) -> Result<(), kube::Error> {
     let api: Api<Lease> = Api::namespaced(client.clone(), LEASES);
-    let now = MicroTime(kelson_process::now());
+    let owner = OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: name.to_owned(),
+        uid: node.metadata.uid.clone().unwrap_or_default(),
+        ..OwnerReference::default()
+    };
     let spec = LeaseSpec {
         holder_identity: Some(name.to_owned()),
         lease_duration_seconds: Some(LEASE_SECONDS),
-        renew_time: Some(now),
+        renew_time: Some(MicroTime(kelson_process::now())),
         ..LeaseSpec::default()
     };
-    match api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await {
+    let renewed = json!({"metadata": {"ownerReferences": [owner]}, "spec": spec});
+    match api.patch(name, &PatchParams::default(), &Patch::Merge(&renewed)).await {
         Err(kube::Error::Api(refusal)) if refusal.code == 404 => {
-            let owner = OwnerReference {
-                api_version: "v1".to_owned(),
-                kind: "Node".to_owned(),
-                name: name.to_owned(),
-                uid: node.metadata.uid.clone().unwrap_or_default(),
-                ..OwnerReference::default()
-            };
             let metadata = ObjectMeta {
                 name: Some(name.to_owned()),
                 namespace: Some(LEASES.to_owned()),

@@ -2,7 +2,7 @@
 //!
 //! On the way back from the kernel to who waits for it: a condition of a Service, a pod that is about to be told to
 //! stop. What it means is decided in `kelson_plans::programmed`. Invariants: a node's revision never goes back, its
-//! Lease is written at most once an [`INTERVAL`], and only when the revision moved on.
+//! Lease is written at most once an [`INTERVAL`], and only when the revision moved on or the Lease is gone.
 
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ use crate::{Change, Selection, reflect};
 const INTERVAL: Duration = Duration::from_millis(50);
 /// How long to wait for the node's own object, which may register later than its data plane starts.
 const REGISTRATION: Duration = Duration::from_millis(100);
+
+/// How often to see whether the Lease is still there: it goes when the node is deleted, which may come back.
+const CHECK: Duration = Duration::from_secs(10);
 
 /// Publishes what the data plane of `node` has applied, until `shutdown` or until nobody acknowledges any more. A node
 /// without a Node object publishes nothing, and nobody waits for it.
@@ -55,10 +58,24 @@ async fn publish(client: &Client, node: &str, mut acknowledged: watch::Receiver<
                 Ok(false) => tokio::time::sleep(REGISTRATION).await,
                 Err(error) => complain(&error, &mut backoff).await,
             }
-        } else if acknowledged.changed().await.is_err() {
-            return;
+            continue;
+        }
+        match tokio::time::timeout(CHECK, acknowledged.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) if applied == Revision::default() => {}
+            Err(_) => match is_there(client, node).await {
+                Ok(true) => {}
+                Ok(false) => published = Revision::default(),
+                Err(error) => complain(&error, &mut backoff).await,
+            },
         }
     }
+}
+
+async fn is_there(client: &Client, node: &str) -> kube::Result<bool> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    Ok(leases.get_metadata_opt(&lease_name(node)).await?.is_some())
 }
 
 async fn complain(error: &kube::Error, backoff: &mut Backoff) {
