@@ -47,7 +47,7 @@ fn the_change_that_took_the_way_is_known_for_as_long_as_anything_waits() {
 #[test]
 fn what_was_never_led_to_or_is_older_than_the_last_says_nothing() {
     let (led, free) = (snapshot(2, 4, 10, true), snapshot(1, 4, 8, false));
-    check(&[free.clone()], 0, None);
+    check(std::slice::from_ref(&free), 0, None);
     check(&[led, free], 0, None);
     let unsynced = Arc::new(Snapshot { synced: false, ..Snapshot::clone(&snapshot(1, 4, 8, true)) });
     check(&[unsynced, snapshot(2, 4, 10, false)], 0, None);
