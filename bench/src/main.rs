@@ -6,6 +6,7 @@ mod api;
 mod connect;
 mod lists;
 mod node;
+mod pod_connect;
 mod pods;
 mod rollouts;
 mod services;
@@ -33,7 +34,7 @@ const ROLLOUTS: usize = 10;
 /// Left alone after many writes, before anything is timed.
 const SETTLE: Duration = Duration::from_secs(5);
 /// What to say to wrong arguments.
-const USAGE: &str = "usage: kelson-bench start|pods|services|rollouts|lists|watches KELSON DATA-DIR, publish KUBECONFIG [FIRST..]END, or \
+const USAGE: &str = "usage: kelson-bench start|pods|services|connect|rollouts|lists|watches KELSON DATA-DIR, publish KUBECONFIG [FIRST..]END, or \
     writes KUBECONFIG|ADDRESS-OF-ETCD CLIENTS";
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,6 +46,10 @@ async fn main() -> anyhow::Result<()> {
         "start" => start(kelson, &data_dir).await,
         "pods" => pods(kelson, &data_dir).await,
         "services" => services::measure(kelson, &data_dir).await,
+        "connect" => pod_connect::measure(kelson, &data_dir).await,
+        // What the pods of that part do.
+        pod_connect::CLIENT => pod_connect::client(first, second),
+        pod_connect::SERVER => pod_connect::server(),
         "rollouts" => rollouts(kelson, &data_dir).await,
         "lists" => lists::measure(kelson, &data_dir).await,
         "watches" => watches::measure(kelson, &data_dir).await,

@@ -93,13 +93,19 @@ pub async fn client_of(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
 
 /// Imports the kelson binary as the image the pods run.
 pub fn import_echo(kelson: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    import(kelson, data_dir, kelson, "kelson.local/echo:latest", &["--arg", "echo"])
+}
+
+/// Imports a static program as an image.
+pub fn import(
+    kelson: &Path,
+    data_dir: &Path,
+    program: &Path,
+    name: &str,
+    flags: &[&str],
+) -> anyhow::Result<()> {
     let mut command = Command::new(kelson);
-    command.args(["image", "from-binary"]).arg(kelson).args([
-        "--name",
-        "kelson.local/echo:latest",
-        "--arg",
-        "echo",
-    ]);
+    command.args(["image", "from-binary"]).arg(program).args(["--name", name]).args(flags);
     ensure!(
         command.arg("--data-dir").arg(data_dir).stdout(Stdio::null()).status()?.success(),
         "the image is not imported"

@@ -151,7 +151,8 @@ fn direct() -> SocketAddrV4 {
     SocketAddrV4::new(SERVERS[0], PORT)
 }
 
-fn micros(name: &str, (p50, p99): (Duration, Duration)) {
+/// Prints the median and the 99th percentile.
+pub fn micros(name: &str, (p50, p99): (Duration, Duration)) {
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     println!("{name}, µs\tp50 {:.1}, p99 {:.1}", micros(p50), micros(p99));
 }
