@@ -85,6 +85,11 @@ impl Quantity {
         Self { nano: i128::from(units) * NANO, format: Format::Decimal }
     }
 
+    /// Bytes, written in powers of two where they are whole ones.
+    pub fn bytes(bytes: i64) -> Self {
+        Self { nano: i128::from(bytes) * NANO, format: Format::Binary }
+    }
+
     /// Thousandths (CPU), written as decimal.
     pub fn from_milli(milli: i64) -> Self {
         Self { nano: i128::from(milli) * (NANO / 1000), format: Format::Decimal }

@@ -10,6 +10,7 @@ use crate::drain;
 use crate::life::{Life, Memory};
 use crate::reports::HookKind;
 use crate::spec::{self, Role};
+use crate::stop;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -63,12 +64,13 @@ pub(crate) fn drive_all(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut 
     let names: Vec<String> = spec::names(pod).cloned().collect();
     let ending = life.ending_since;
     let undrained = drain::holds_back(life, pod, now);
+    let grace = stop::grace(life, pod);
     for name in names {
         let hold = holds_back(life, pod, &name, now);
         let memory = life.memory(&name);
         // A second delete may have shortened the grace of a pod that is already ending.
         if let (Some(kill), Some(_)) = (&mut memory.kill, ending) {
-            kill.grace = spec::grace(pod);
+            kill.grace = grace;
         }
         if let Some(until) = undrained.filter(|_| memory.kill.as_ref().is_some_and(Kill::is_untouched)) {
             draft.wake(until);
@@ -82,7 +84,7 @@ pub(crate) fn drive_all(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut 
 fn holds_back(life: &Life, pod: &Pod, name: &str, now: Timestamp) -> Option<Timestamp> {
     let since = life.ending_since?;
     let waits = spec::role(pod, name) == Role::Sidecar && !turn_of_sidecar(life, pod, name);
-    waits.then(|| later_seconds(since, spec::grace(pod))).filter(|until| now < *until)
+    waits.then(|| later_seconds(since, stop::grace(life, pod))).filter(|until| now < *until)
 }
 
 /// Sidecars end after the main containers and after the sidecars that started later.

@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod image;
 mod kill;
 mod life;
+pub mod pressure;
 mod probe;
 pub mod process;
 mod recall;

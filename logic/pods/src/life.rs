@@ -38,6 +38,8 @@ pub struct Life {
     pub(crate) ending_since: Option<Timestamp>,
     /// Reason and message of a pod that the node itself failed (`DeadlineExceeded`).
     pub(crate) failed: Option<(String, String)>,
+    /// The node needs what the pod uses.
+    pub(crate) displaced: bool,
     pub(crate) written: Option<PodStatus>,
     pub(crate) gone: bool,
     pub(crate) delete_asked: bool,
@@ -152,6 +154,7 @@ impl Life {
             drain: Stage::Unneeded,
             ending_since: None,
             failed: None,
+            displaced: false,
             written: None,
             gone: false,
             delete_asked: false,

@@ -101,6 +101,8 @@ pub enum Report {
     Drained(bool),
     /// The pod took more than it may have and has to go; the message is upstream's.
     Evicted(String),
+    /// The node is short of something, for which the pod has to go; the message is upstream's.
+    Displaced(String),
     /// The node may not run the pod; the reason is upstream's word, the message follows `Pod was rejected: `.
     Rejected {
         reason: &'static str,
@@ -147,6 +149,10 @@ impl Life {
             Report::ServicesKnown => self.services_known = true,
             Report::Drained(drained) => self.drained(drained, now),
             Report::Evicted(message) => return self.evicted(message),
+            Report::Displaced(message) => {
+                self.displaced |= self.ending_since.is_none();
+                return self.evicted(message);
+            }
             Report::Rejected { reason, message } => return self.rejected(reason, message),
             Report::Written(status) => self.written = Some(*status),
             Report::Gone => self.gone = true,

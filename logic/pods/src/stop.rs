@@ -11,6 +11,9 @@ use crate::{restart, spec};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
+/// Seconds an evicted pod gets, as upstream gives it where a hard threshold was met.
+const EVICTED_GRACE: i64 = 1;
+
 /// Notices that the pod has to end: it was deleted, its deadline has passed, or it has nothing left to do.
 pub(crate) fn notice(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
     deadline(life, pod, now, draft);
@@ -48,7 +51,7 @@ fn deadline(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
 }
 
 pub(crate) fn step(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft) {
-    let grace = spec::grace(pod);
+    let grace = grace(life, pod);
     for name in spec::names(pod) {
         let message = format!("Stopping container {name}");
         kill::begin(life.memory(name), pod, name, grace, message, now, draft);
@@ -57,6 +60,13 @@ pub(crate) fn step(life: &mut Life, pod: &Pod, now: Timestamp, draft: &mut Draft
     if quiet(life) {
         release(life, draft);
     }
+}
+
+/// Seconds the pod has to end. One that has to go for what it uses gets one at most.
+pub(crate) fn grace(life: &Life, pod: &Pod) -> i64 {
+    let evicted = life.failed.as_ref().is_some_and(|(reason, _)| reason == "Evicted");
+    let longest = if evicted { EVICTED_GRACE } else { i64::MAX };
+    spec::grace(pod).min(longest)
 }
 
 /// No container runs and none is being started.

@@ -12,6 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 const OURS: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/// Tells whoever counts a pod's failures that this one was not the pod's own.
+const DISRUPTION: &str = "DisruptionTarget";
+
 /// A condition before it has a time.
 struct Verdict {
     holds: bool,
@@ -32,8 +35,11 @@ pub(super) fn all(
     statuses: Statuses<'_>,
     phase: &str,
 ) -> Vec<PodCondition> {
-    let foreign = old.conditions.iter().flatten().filter(|it| !OURS.contains(&it.type_.as_str()));
+    let displaced = displaced(life);
+    let ours = |name: &str| OURS.contains(&name) || displaced.is_some() && name == DISRUPTION;
+    let foreign = old.conditions.iter().flatten().filter(|it| !ours(&it.type_));
     let mut all: Vec<PodCondition> = foreign.cloned().collect();
+    all.extend(displaced.map(|verdict| dated(life, pod, old, DISRUPTION, verdict)));
     for name in OURS {
         let verdict = match name {
             "PodReadyToStartContainers" => {
@@ -47,6 +53,13 @@ pub(super) fn all(
         all.push(dated(life, pod, old, name, verdict));
     }
     all
+}
+
+/// Said of a pod that the node ended for what it used.
+fn displaced(life: &Life) -> Option<Verdict> {
+    let (_, message) = life.failed.as_ref().filter(|_| life.displaced)?;
+    let reason = Some("TerminationByKubelet");
+    Some(Verdict { holds: true, reason, message: Some(message.clone()) })
 }
 
 /// Gives a condition its transition time: the old one unless it flips.

@@ -10,4 +10,4 @@ mod life;
 mod probes;
 mod properties;
 mod stopping;
-mod world;
+pub(crate) mod world;
