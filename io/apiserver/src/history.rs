@@ -12,34 +12,42 @@ use kelson_store::{Entry, Event, EventKind, Store};
 use crate::objects;
 use crate::verbs::list::At;
 
-/// All entries of a prefix at one revision, in the order of their keys.
+/// Entries of a prefix at one revision, in the order of their keys.
 pub(crate) struct State {
     pub revision: u64,
     pub entries: Vec<Arc<Entry>>,
+    /// How many come after them.
+    pub remaining: usize,
 }
 
-/// The entries below `prefix` and behind `after`, at the state asked for.
+/// The entries below `prefix` and behind `after`, at the state asked for; of today's state at most `most`.
 pub(crate) async fn list(
     store: &dyn Store,
     prefix: &str,
     after: Option<&str>,
     at: At,
+    most: usize,
 ) -> Result<State, Status> {
-    let listing = store.list(prefix, after, usize::MAX).await.map_err(objects::store_failure)?;
-    let now = State { revision: listing.revision, entries: listing.entries };
+    let now = today(store, prefix, after, most).await?;
     let (At::NotOlderThan(asked) | At::Exact(asked)) = at else { return Ok(now) };
     if asked > now.revision {
         return Err(Status::too_large_resource_version(asked, now.revision, 1));
     }
     match at {
         At::Exact(revision) if revision < now.revision => {
+            let now = if now.remaining > 0 { today(store, prefix, after, usize::MAX).await? } else { now };
             let changes = changes(store, prefix, revision, now.revision).await?;
             let changes =
                 changes.into_iter().filter(|event| after.is_none_or(|after| *event.entry.key > *after));
-            Ok(State { revision, entries: undone(now.entries, changes.collect()) })
+            Ok(State { revision, entries: undone(now.entries, changes.collect()), remaining: 0 })
         }
         _ => Ok(now),
     }
+}
+
+async fn today(store: &dyn Store, prefix: &str, after: Option<&str>, most: usize) -> Result<State, Status> {
+    let listing = store.list(prefix, after, most).await.map_err(objects::store_failure)?;
+    Ok(State { revision: listing.revision, entries: listing.entries, remaining: listing.remaining })
 }
 
 /// The changes below `prefix` after one revision, up to and with another; they are all kept, or it is 410.

@@ -3,15 +3,13 @@
 //! Field selectors are checked against what the kind declares before anything is read (spec A1.8). Parses only as much
 //! of an object as the selectors look at.
 
+use kelson_machinery::partial::{self, Parts};
 use kelson_machinery::selector::{FieldSelector, LabelSelector};
 use kelson_machinery::status::Status;
 use kelson_machinery::{Object, meta};
 use kelson_registry::Kind;
 use kelson_store::Entry;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
-use crate::objects;
 use crate::request::Query;
 
 /// What is selected.
@@ -20,6 +18,8 @@ pub(crate) struct Selection {
     kind: &'static Kind,
     labels: LabelSelector,
     fields: FieldSelector,
+    /// What of an object the selectors look at.
+    parts: Parts,
 }
 
 /// Fields every kind can be selected by.
@@ -35,7 +35,9 @@ impl Selection {
         for term in fields.terms() {
             check_field(kind, &term.field)?;
         }
-        Ok(Self { kind, labels, fields })
+        let looked_at = kind.selected_paths(fields.terms().iter().map(|term| term.field.as_str()));
+        let parts = Parts::of(looked_at.into_iter().chain(["metadata.labels"]));
+        Ok(Self { kind, labels, fields, parts })
     }
 
     /// Whether it selects everything.
@@ -58,14 +60,7 @@ impl Selection {
         if self.is_everything() {
             return true;
         }
-        let partial = self.fields.terms().iter().all(|term| META_FIELDS.contains(&term.field.as_str()));
-        let object = match partial {
-            true => serde_json::from_slice::<Head>(&entry.value)
-                .ok()
-                .map(|head| json!({"metadata": head.metadata})),
-            false => objects::decode(entry).ok(),
-        };
-        object.is_some_and(|object| self.matches_object(&object))
+        partial::read(&entry.value, &self.parts).is_ok_and(|object| self.matches_object(&object))
     }
 
     /// Whether an object is selected.
@@ -80,13 +75,6 @@ impl Selection {
             other => (self.kind.select)(object, other).unwrap_or_default(),
         }
     }
-}
-
-/// The part of an object that label selectors look at.
-#[derive(Deserialize)]
-struct Head {
-    #[serde(default)]
-    metadata: Value,
 }
 
 const PREFIX: &str = "unable to parse requirement: ";

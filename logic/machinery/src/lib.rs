@@ -10,6 +10,7 @@ pub mod field;
 pub mod hash;
 pub mod meta;
 pub mod names;
+pub mod partial;
 pub mod patch;
 pub mod quantity;
 pub mod selector;

@@ -1,33 +1,23 @@
-//! Printed tables: what `kubectl get` shows, as `meta.k8s.io/v1` Table.
+//! Printed tables: what `kubectl get` shows, as the text of a `meta.k8s.io` Table, row after row.
 //!
-//! Rows carry what the client asked for: the whole object, its metadata only, or nothing.
+//! Rows carry what the client asked for: the whole object, its metadata only, or nothing. What stands ready as text goes
+//! in as it is; nothing here is read or copied twice.
 
-use serde_json::{Map, Value, json};
-
-use crate::Object;
+use serde_json::{Value, json};
 
 /// One column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnDefinition {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnDefinition<'a> {
     /// The heading, in mixed case.
-    pub name: String,
+    pub name: &'a str,
     /// `string`, `integer`, `number`, `boolean` or `date`.
-    pub r#type: String,
+    pub r#type: &'a str,
     /// `name` on the column that is the object's name; otherwise mostly empty.
-    pub format: String,
+    pub format: &'a str,
     /// For people.
-    pub description: String,
+    pub description: &'a str,
     /// 0 is always shown, higher only with `-o wide`.
     pub priority: i32,
-}
-
-/// One object's row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// One JSON value a column.
-    pub cells: Vec<Value>,
-    /// The object as the client wants it; `None` for `includeObject=None`.
-    pub object: Option<Object>,
 }
 
 /// How much of the object a row carries (`includeObject`).
@@ -52,74 +42,60 @@ impl Include {
             _ => None,
         }
     }
+}
 
-    /// What goes into the row.
-    pub fn of(self, object: &Object) -> Option<Object> {
-        match self {
-            Self::None => None,
-            Self::Metadata => Some(partial_metadata(object)),
-            Self::Object => Some(object.clone()),
-        }
+/// What a row carries of its object, as JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried<'a> {
+    /// Nothing.
+    Nothing,
+    /// The object's metadata, of which a `PartialObjectMetadata` is made.
+    Metadata(&'a str),
+    /// The object.
+    Object(&'a [u8]),
+}
+
+/// What stands after the last row.
+pub const END: &[u8] = b"]}";
+
+/// The beginning of a table, up to its first row. `columns` are empty on all but the first event of a watch.
+pub fn begin(api_version: &str, metadata: &Value, columns: &[ColumnDefinition]) -> Vec<u8> {
+    let columns = match columns.is_empty() {
+        true => Value::Null,
+        false => columns.iter().map(|column| column.to_json()).collect(),
+    };
+    let begin = format!(
+        "{{\"kind\":\"Table\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"columnDefinitions\":{columns},\"rows\":["
+    );
+    begin.into_bytes()
+}
+
+/// Appends a row; the caller writes the commas between rows.
+pub fn row(out: &mut Vec<u8>, cells: &[Value], object: Carried) {
+    out.extend_from_slice(b"{\"cells\":");
+    serde_json::to_writer(&mut *out, cells).expect("JSON values always have a text");
+    out.extend_from_slice(b",\"object\":");
+    match object {
+        Carried::Nothing => out.extend_from_slice(b"null"),
+        Carried::Metadata(text) => partial_metadata(out, "meta.k8s.io/v1", text),
+        Carried::Object(text) => out.extend_from_slice(text),
     }
+    out.push(b'}');
 }
 
-/// The object's metadata as a `PartialObjectMetadata`.
-pub fn partial_metadata(object: &Object) -> Object {
-    let metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+/// Appends a `PartialObjectMetadata` of an object's metadata, which is JSON text.
+pub fn partial_metadata(out: &mut Vec<u8>, api_version: &str, metadata: &str) {
+    out.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
+    out.extend_from_slice(api_version.as_bytes());
+    out.extend_from_slice(b"\",\"metadata\":");
+    out.extend_from_slice(metadata.as_bytes());
+    out.push(b'}');
 }
 
-/// A table.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table {
-    /// The list's resource version.
-    pub resource_version: String,
-    /// Where the next page starts; empty on the last.
-    pub continue_token: String,
-    /// How many objects come after this page.
-    pub remaining: Option<u64>,
-    /// The columns; empty (left out) on all but the first event of a watch.
-    pub columns: Vec<ColumnDefinition>,
-    /// The rows.
-    pub rows: Vec<Row>,
-}
-
-impl Table {
-    /// The API object.
-    pub fn to_json(&self) -> Value {
-        let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
-        let columns = match self.columns.is_empty() {
-            true => Value::Null,
-            false => self.columns.iter().map(ColumnDefinition::to_json).collect(),
-        };
-        json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": self.metadata(),
-            "columnDefinitions": columns, "rows": rows})
-    }
-
-    fn metadata(&self) -> Value {
-        let mut metadata = Map::new();
-        metadata.insert("resourceVersion".to_owned(), self.resource_version.as_str().into());
-        if !self.continue_token.is_empty() {
-            metadata.insert("continue".to_owned(), self.continue_token.as_str().into());
-        }
-        if let Some(remaining) = self.remaining {
-            metadata.insert("remainingItemCount".to_owned(), remaining.into());
-        }
-        Value::Object(metadata)
-    }
-}
-
-impl ColumnDefinition {
-    fn to_json(&self) -> Value {
+impl ColumnDefinition<'_> {
+    fn to_json(self) -> Value {
         json!({"name": self.name, "type": self.r#type, "format": self.format, "description": self.description,
             "priority": self.priority})
-    }
-}
-
-impl Row {
-    fn to_json(&self) -> Value {
-        let object = self.object.clone().unwrap_or(Value::Null);
-        json!({"cells": self.cells, "object": object})
     }
 }
 
@@ -127,36 +103,38 @@ impl Row {
 mod tests {
     use super::*;
 
+    fn check(columns: &[ColumnDefinition], carried: Carried, columns_as: Value, object_as: Value) {
+        let mut text = begin("meta.k8s.io/v1beta1", &json!({"resourceVersion": "7"}), columns);
+        row(&mut text, &["a".into(), 1.into()], carried);
+        text.extend_from_slice(END);
+        let expected = json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1beta1", "metadata": {"resourceVersion": "7"},
+            "columnDefinitions": columns_as, "rows": [{"cells": ["a", 1], "object": object_as}]});
+        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected);
+    }
+
     #[test]
     fn a_table_has_upstreams_shape() {
         let column = ColumnDefinition {
-            name: "Name".to_owned(),
-            r#type: "string".to_owned(),
-            format: "name".to_owned(),
-            description: "d".to_owned(),
+            name: "Name",
+            r#type: "string",
+            format: "name",
+            description: "d",
             priority: 0,
         };
-        let pod = json!({"kind": "Pod", "metadata": {"name": "a"}, "spec": {}});
-        let row = Row { cells: vec!["a".into()], object: Include::Metadata.of(&pod) };
-        let table = Table {
-            resource_version: "7".to_owned(),
-            columns: vec![column],
-            rows: vec![row],
-            ..Table::default()
-        };
-        let expected = json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "7"},
-            "columnDefinitions": [{"name": "Name", "type": "string", "format": "name", "description": "d", "priority": 0}],
-            "rows": [{"cells": ["a"], "object":
-                {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}}}]});
-        assert_eq!(table.to_json(), expected);
+        let columns_as =
+            json!([{"name": "Name", "type": "string", "format": "name", "description": "d", "priority": 0}]);
+        let object_as = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}});
+        check(&[column], Carried::Metadata("{\"name\":\"a\"}"), columns_as, object_as);
+        check(&[], Carried::Nothing, Value::Null, Value::Null);
+        check(&[], Carried::Object(b"{\"kind\":\"Pod\"}"), Value::Null, json!({"kind": "Pod"}));
     }
 
     #[test]
     fn include_object_is_one_of_three() {
-        let pod = json!({"metadata": {"name": "a"}, "spec": 1});
-        assert_eq!(Include::parse("None").unwrap().of(&pod), None);
-        assert_eq!(Include::parse("Object").unwrap().of(&pod), Some(pod.clone()));
-        assert_eq!(Include::parse(""), Some(Include::Metadata));
-        assert_eq!(Include::parse("Everything"), None);
+        let check = |text: &str, expected: Option<Include>| assert_eq!(Include::parse(text), expected);
+        check("None", Some(Include::None));
+        check("Object", Some(Include::Object));
+        check("", Some(Include::Metadata));
+        check("Everything", None);
     }
 }

@@ -7,6 +7,7 @@ use crate::decode::{DecodeError, Decoded};
 use jiff::Timestamp;
 use kelson_machinery::Object;
 use kelson_machinery::field::FieldError;
+use kelson_machinery::partial::Parts;
 use kelson_machinery::patch::Merge;
 use serde_json::Value;
 
@@ -40,6 +41,9 @@ pub struct Kind {
     pub columns: &'static [Column],
     /// One cell a column, in the order of `columns`.
     pub cells: fn(&Object, now: Timestamp) -> Vec<Value>,
+    /// Paths of all that `cells` looks at, for who reads no more of an object than that; empty where it may look at any
+    /// part but `metadata.managedFields`.
+    pub shown: &'static [&'static str],
     /// Typed round trip: wrong types become upstream's 400 text, canonical JSON comes out.
     pub decode: fn(Object) -> Result<Decoded, DecodeError>,
     /// Fills defaults; idempotent.
@@ -62,6 +66,8 @@ pub struct Kind {
     pub selectable: &'static [&'static str],
     /// The value of one selectable field; `None` when the field is not selectable.
     pub select: fn(&Object, field: &str) -> Option<String>,
+    /// Paths of what `select` looks at for a field, where that is not the path the field itself names.
+    pub selected_from: &'static [(&'static str, &'static [&'static str])],
     /// `metadata.generation` counts changes of the spec.
     pub generation: bool,
     /// DELETE sets `deletionTimestamp` and waits for the node (pods).
@@ -199,6 +205,22 @@ impl Kind {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         api_version(self.group, self.version)
+    }
+
+    /// The parts of an object that `cells` looks at.
+    pub fn shown_parts(&self) -> Parts {
+        match self.shown.is_empty() {
+            true => Parts::without_managed_fields(),
+            false => Parts::of(self.shown.iter().copied()),
+        }
+    }
+
+    /// Paths of what `select` looks at for these fields.
+    pub fn selected_paths<'a>(&self, fields: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        let elsewhere = |field: &str| self.selected_from.iter().find(|(name, _)| *name == field);
+        let paths =
+            fields.map(|field| elsewhere(field).map_or_else(|| vec![field], |(_, paths)| paths.to_vec()));
+        paths.flatten().collect()
     }
 
     /// `services` or `deployments.apps`: how messages name the resource.

@@ -2,6 +2,7 @@
 
 use super::*;
 use kelson_machinery::Object;
+use kelson_machinery::partial::{self, Parts};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -205,7 +206,10 @@ fn cells_fit_columns() {
     for manifest in manifests() {
         let (kind, _) = kind_of(&manifest);
         let (object, _) = create(manifest);
-        assert_eq!((kind.cells)(&object, now()).len(), kind.columns.len(), "{}", kind.kind);
+        let cells = (kind.cells)(&object, now());
+        assert_eq!(cells.len(), kind.columns.len(), "{}", kind.kind);
+        let shown = partial::read(object.to_string().as_bytes(), &kind.shown_parts()).unwrap();
+        assert_eq!((kind.cells)(&shown, now()), cells, "{}", kind.kind);
         // Nothing panics on an object that lost everything.
         assert_eq!((kind.cells)(&json!({}), now()).len(), kind.columns.len());
         assert_eq!((kind.cells)(&Value::Null, now()).len(), kind.columns.len());
@@ -218,7 +222,11 @@ fn every_selectable_field_selects_and_no_other() {
         let (kind, _) = kind_of(&manifest);
         let (object, _) = create(manifest);
         for field in kind.selectable {
-            assert!((kind.select)(&object, field).is_some(), "{} {field}", kind.kind);
+            let selected = (kind.select)(&object, field);
+            assert!(selected.is_some(), "{} {field}", kind.kind);
+            let paths = kind.selected_paths([*field].into_iter());
+            let parts = partial::read(object.to_string().as_bytes(), &Parts::of(paths)).unwrap();
+            assert_eq!((kind.select)(&parts, field), selected, "{} {field}", kind.kind);
         }
         assert_eq!((kind.select)(&object, "spec.nothing"), None);
     }

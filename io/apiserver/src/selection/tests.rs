@@ -1,7 +1,8 @@
 //! Selectors of lists and watches.
 
+use serde_json::{Value, json};
+
 use super::*;
-use serde_json::json;
 
 fn pods() -> &'static Kind {
     kelson_registry::resolve("", "v1", "pods").unwrap().0

@@ -1,11 +1,11 @@
 //! DELETE of a collection: every selected object, each as a DELETE of its own.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use kelson_machinery::meta;
 
 use crate::objects;
 use crate::render::View;
-use crate::response::{self, Reply};
+use crate::response::Reply;
 use crate::selection::Selection;
 use crate::state::Call;
 use crate::verbs::delete::{DeleteOptions, delete_object};
@@ -24,5 +24,5 @@ pub(crate) async fn delete_collection(call: &Call, headers: &HeaderMap, bytes: &
             other => drop(other?),
         }
     }
-    Ok(response::object(StatusCode::OK, view.encoding, &view.list(&page)?))
+    list::answer(view, page)
 }

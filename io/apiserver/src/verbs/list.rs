@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::stream;
 use kelson_machinery::field::{FieldError, Path};
 use kelson_machinery::status::{GroupName, Status};
@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::history;
 use crate::negotiate::Encoding;
 use crate::objects;
-use crate::render::{Page, View};
+use crate::render::{Page, Pieces, View};
 use crate::request::Query;
 use crate::response::{self, Reply};
 use crate::selection::Selection;
@@ -153,7 +153,13 @@ pub(crate) async fn page(call: &Call, selection: &Selection) -> Result<Page, Sta
         at = u64::try_from(token.rv).map_or(At::Latest, At::Exact);
         after = Some(format!("{prefix}{}", token.start));
     }
-    let state = history::list(&*call.core.store, &prefix, after.as_deref(), at).await?;
+    // One more than the page, to tell whether there is another.
+    let most = match limit {
+        0 => usize::MAX,
+        _ if !selection.is_everything() => usize::MAX,
+        limit => limit.saturating_add(1),
+    };
+    let state = history::list(&*call.core.store, &prefix, after.as_deref(), at, most).await?;
     Ok(cut(selection, &prefix, state, limit))
 }
 
@@ -173,7 +179,7 @@ const INCONSISTENT: &str = "The provided continue parameter is too old to displa
 
 /// The first `limit` selected entries (0 is all), and where the next page starts.
 fn cut(selection: &Selection, prefix: &str, state: history::State, limit: usize) -> Page {
-    let total = state.entries.len();
+    let total = state.entries.len() + state.remaining;
     let mut selected = state.entries.into_iter().enumerate().filter(|(_, entry)| selection.matches(entry));
     let limit = if limit == 0 { usize::MAX } else { limit };
     let chosen: Vec<(usize, Arc<Entry>)> = selected.by_ref().take(limit).collect();
@@ -199,58 +205,21 @@ pub(crate) async fn list(call: &Call) -> Reply {
         }
         other => other?,
     };
-    if view.is_raw() {
-        return Ok(assembled(&view, page));
-    }
-    Ok(response::object(StatusCode::OK, view.encoding, &view.list(&page)?))
+    answer(view, page)
 }
 
-/// A list put together from the bytes of its objects, piece by piece as the client reads.
-fn assembled(view: &View, page: Page) -> axum::http::Response<Body> {
-    debug_assert!(view.encoding == Encoding::Json);
-    let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-        view.kind.kind,
-        view.api_version(),
-        page.metadata()
-    );
-    let size: usize = head.len() + 2 + page.entries.iter().map(|entry| entry.value.len() + 1).sum::<usize>();
-    let mut pieces = Pieces { head: Some(head), entries: page.entries.into_iter(), first: true, done: false };
-    if size <= PIECE_BYTES {
-        return response::json_bytes(StatusCode::OK, pieces.next().unwrap_or_default());
+/// The answer that a page is: whole if it is small or wanted in YAML, otherwise piece by piece as the client reads.
+pub(crate) fn answer(view: View, page: Page) -> Reply {
+    let mut pieces = Pieces::new(view, page, PIECE_BYTES);
+    let first = pieces.next().transpose()?.unwrap_or_default();
+    if pieces.done {
+        return Ok(response::encoded(StatusCode::OK, view.encoding, first));
     }
-    let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, std::convert::Infallible>)));
-    response::with_type(StatusCode::OK, "application/json", body)
-}
-
-/// The body of a list, about [`PIECE_BYTES`] at a time.
-struct Pieces {
-    head: Option<String>,
-    entries: std::vec::IntoIter<Arc<Entry>>,
-    first: bool,
-    done: bool,
-}
-
-impl Iterator for Pieces {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        if self.done {
-            return None;
-        }
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        piece.extend_from_slice(self.head.take().unwrap_or_default().as_bytes());
-        while piece.len() < PIECE_BYTES {
-            let Some(entry) = self.entries.next() else {
-                self.done = true;
-                piece.extend_from_slice(b"]}");
-                break;
-            };
-            if !std::mem::take(&mut self.first) {
-                piece.extend_from_slice(b",");
-            }
-            piece.extend_from_slice(&entry.value);
-        }
-        Some(piece.freeze())
+    if view.encoding == Encoding::Yaml {
+        let mut all = BytesMut::from(first);
+        pieces.try_for_each(|piece| piece.map(|piece| all.extend_from_slice(&piece)))?;
+        return Ok(response::encoded(StatusCode::OK, view.encoding, all.freeze()));
     }
+    let body = Body::from_stream(stream::iter(std::iter::once(Ok(first)).chain(pieces)));
+    Ok(response::with_type(StatusCode::OK, "application/json", body))
 }

@@ -109,7 +109,9 @@ pub(crate) async fn watch(call: &Call) -> Reply {
         Some(0) => (Vec::new(), store.revision()),
         Some(after) => (Vec::new(), after),
         None => {
-            let state = history::list(store, &prefix, None, At::NotOlderThan(options.not_older_than)).await?;
+            let state =
+                history::list(store, &prefix, None, At::NotOlderThan(options.not_older_than), usize::MAX)
+                    .await?;
             (state.entries, state.revision)
         }
     };
@@ -275,12 +277,9 @@ impl Session {
     /// An object that left the selection: as it last was in it, at the revision of the change.
     fn left(&mut self, event: &Event) -> Result<Bytes, Status> {
         let previous = event.previous.as_ref().unwrap_or(&event.entry);
-        let mut object = objects::decode(previous)?;
-        if self.view.is_raw() {
-            return Ok(Encoded::new(&object).at(event.revision));
-        }
-        kelson_machinery::meta::set_resource_version(&mut object, &event.revision.to_string());
-        Ok(response::to_bytes(&self.view.one(object, std::mem::take(&mut self.columns))))
+        let object = objects::decode(previous)?;
+        let stored = Encoded::new(&object).at(event.revision);
+        self.view.bytes(&stored, std::mem::take(&mut self.columns))
     }
 
     fn push(&mut self, kind: &'static str, object: Bytes) {
@@ -304,7 +303,6 @@ impl Session {
     }
 
     fn push_bookmark(&mut self, revision: u64, initial_events_end: bool) {
-        let object = response::to_bytes(&self.view.bookmark(revision, initial_events_end));
-        self.push("BOOKMARK", object);
+        self.push("BOOKMARK", self.view.bookmark(revision, initial_events_end));
     }
 }

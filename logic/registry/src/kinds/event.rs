@@ -44,6 +44,7 @@ pub const KIND: Kind = Kind {
         "type",
     ],
     select,
+    selected_from: &[("source", &["source.component", "reportingComponent"])],
     create_on_update: true,
     ..base::<Event>("event")
 };

@@ -42,6 +42,7 @@ pub const KIND: Kind = Kind {
     validate_update,
     selectable: &["status.successful"],
     select: |job, field| (field == "status.successful").then(|| int(&job["status"]["succeeded"]).to_string()),
+    selected_from: &[("status.successful", &["status.succeeded"])],
     generation: true,
     ..base::<Job>("job")
 };

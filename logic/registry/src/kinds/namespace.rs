@@ -23,8 +23,8 @@ pub const KIND: Kind = Kind {
     prepare_create,
     prepare_update,
     validate: |namespace| metadata::validate(namespace, false, names::dns1123_label),
-
     selectable: &["name", "status.phase"],
+    selected_from: &[("name", &["metadata.name"])],
     select: |namespace, field| match field {
         "name" => Some(meta::name(namespace).to_owned()),
         "status.phase" => Some(text(&namespace["status"]["phase"]).to_owned()),

@@ -53,6 +53,7 @@ pub const KIND: Kind = Kind {
         .wide(),
     ],
     cells: print::cells,
+    shown: print::SHOWN,
     default: |pod| {
         if let Some(spec) = member(pod, "spec") {
             defaults::pod(spec);
@@ -76,6 +77,7 @@ pub const KIND: Kind = Kind {
         "status.podIP",
     ],
     select,
+    selected_from: &[("status.podIP", &["status.podIP", "status.podIPs.ip"])],
     generation: true,
     graceful: true,
     ..base::<Pod>("pod")

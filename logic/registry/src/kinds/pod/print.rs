@@ -6,6 +6,36 @@ use jiff::Timestamp;
 use kelson_machinery::{Object, age, meta};
 use serde_json::Value;
 
+/// All that the cells are made of.
+pub const SHOWN: &[&str] = &[
+    "metadata.name",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "spec.containers.name",
+    "spec.initContainers.name",
+    "spec.initContainers.restartPolicy",
+    "spec.nodeName",
+    "spec.readinessGates",
+    "status.conditions.type",
+    "status.conditions.status",
+    "status.conditions.reason",
+    "status.containerStatuses.name",
+    "status.containerStatuses.ready",
+    "status.containerStatuses.restartCount",
+    "status.containerStatuses.state",
+    "status.containerStatuses.lastState.terminated.finishedAt",
+    "status.initContainerStatuses.name",
+    "status.initContainerStatuses.ready",
+    "status.initContainerStatuses.started",
+    "status.initContainerStatuses.restartCount",
+    "status.initContainerStatuses.state",
+    "status.initContainerStatuses.lastState.terminated.finishedAt",
+    "status.nominatedNodeName",
+    "status.phase",
+    "status.podIPs.ip",
+    "status.reason",
+];
+
 /// One cell a column.
 pub fn cells(pod: &Object, now: Timestamp) -> Vec<Value> {
     let summary = Summary::of(pod);

@@ -15,7 +15,16 @@ fn manifest() -> Object {
 fn check(status: Value, expected: [&str; 3]) {
     let (mut pod, _) = create(manifest());
     pod["status"] = status.clone();
-    assert_eq!((KIND.cells)(&pod, now())[1..4], expected.map(Value::from), "{status}");
+    assert_eq!(cells(&pod)[1..4], expected.map(Value::from), "{status}");
+}
+
+/// The cells of a pod, which are the same from the parts they are said to be made of.
+fn cells(pod: &Object) -> Vec<Value> {
+    let cells = (KIND.cells)(pod, now());
+    let text = pod.to_string();
+    let parts = kelson_machinery::partial::read(text.as_bytes(), &KIND.shown_parts()).unwrap();
+    assert_eq!((KIND.cells)(&parts, now()), cells, "{text}");
+    cells
 }
 
 #[test]
@@ -74,7 +83,7 @@ fn a_pod_that_goes() {
     let (mut pod, _) = create(manifest());
     pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:00Z");
     pod["status"] = json!({"phase": "Running"});
-    let status = |pod: &Object| (KIND.cells)(pod, now())[2].clone();
+    let status = |pod: &Object| cells(pod)[2].clone();
     assert_eq!(status(&pod), json!("Terminating"));
     pod["status"]["reason"] = json!("NodeLost");
     assert_eq!(status(&pod), json!("Unknown"));
@@ -91,7 +100,7 @@ fn sidecars_count_as_containers() {
     pod["status"] = json!({"phase": "Running",
         "initContainerStatuses": [{"name": "i", "started": true, "ready": true, "restartCount": 2, "state": {"running": {}}}],
         "containerStatuses": [{"name": "a", "ready": true, "state": {"running": {}}}, {"name": "b", "ready": true, "state": {"running": {}}}]});
-    assert_eq!((KIND.cells)(&pod, now())[1..4], ["3/3", "Running", "2"].map(Value::from));
+    assert_eq!(cells(&pod)[1..4], ["3/3", "Running", "2"].map(Value::from));
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn wide_cells() {
     pod["spec"]["nodeName"] = json!("n1");
     pod["spec"]["readinessGates"] = json!([{"conditionType": "x"}, {"conditionType": "y"}]);
     pod["status"] = json!({"podIPs": [{"ip": "10.1.0.2"}], "conditions": [{"type": "y", "status": "True"}]});
-    assert_eq!((KIND.cells)(&pod, now())[5..], ["10.1.0.2", "n1", "<none>", "1/2"].map(Value::from));
+    assert_eq!(cells(&pod)[5..], ["10.1.0.2", "n1", "<none>", "1/2"].map(Value::from));
 }
 
 #[test]
