@@ -12,16 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
-use crate::lean::Lean;
+use lines::{Event, Events};
+use page::Page;
+
+mod lines;
+mod page;
 
 /// Objects asked for in one page of a list.
 const PAGE: u32 = 500;
@@ -90,8 +92,6 @@ pub fn reflect_versions<K: Reflected>(
     })
 }
 
-type Events<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lean<K>>>> + Send>>;
-
 /// Where the reflector stands between two changes.
 enum State<K> {
     /// Nothing is known, or what is known is void.
@@ -113,17 +113,9 @@ impl<K> State<K> {
 
 struct Watching<K> {
     version: String,
-    events: Events<K>,
+    events: Pin<Box<dyn Stream<Item = kube::Result<Event<K>>> + Send>>,
     opened: Instant,
     heard: bool,
-}
-
-/// One page of a list, its items not yet trusted to be what the kind says.
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default)]
-    metadata: ListMeta,
-    items: Option<Vec<T>>,
 }
 
 struct Reflector<K> {
@@ -170,23 +162,20 @@ impl<K: Reflected> Reflector<K> {
         let mut items = Vec::new();
         loop {
             let page = self.list_page(&params).await?;
-            items.extend(page.items.unwrap_or_default().into_iter().map(|Lean(object)| Arc::new(object)));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            items.extend(page.items);
+            match page.continue_token {
                 Some(token) => params.continue_token = Some(token),
-                None => return Ok((page.metadata.resource_version.unwrap_or_default(), items)),
+                None => return Ok((page.version, items)),
             }
         }
     }
 
-    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<Lean<K>>> {
+    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<K>> {
         let request = Request::new(self.api.resource_url());
         let request = if K::metadata_api() { request.list_metadata(params) } else { request.list(params) };
         let request = request.map_err(kube::Error::BuildRequest)?;
         let text = self.api.clone().into_client().request_text(request).await?;
-        match serde_json::from_str(&text) {
-            Ok(page) => Ok(page),
-            Err(_) => decode_singly(&text, self.api.resource_url()),
-        }
+        Page::read(&text, self.api.resource_url()).map_err(kube::Error::SerdeError)
     }
 
     async fn watch(&mut self, version: String) -> State<K> {
@@ -209,8 +198,7 @@ impl<K: Reflected> Reflector<K> {
             false => request.watch(params, version),
         };
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let events = self.api.clone().into_client().request_events::<Lean<K>>(request).await?;
-        Ok(Box::pin(events))
+        lines::open(&self.api.clone().into_client(), request).await
     }
 
     /// Waits for the next event of an open watch and says where that leaves the reflector.
@@ -218,7 +206,7 @@ impl<K: Reflected> Reflector<K> {
         let deadline = watching.opened + Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
         let event = match tokio::time::timeout_at(deadline, watching.events.next()).await {
             Ok(Some(Ok(event))) => event,
-            Ok(Some(Err(error))) if is_undecodable(&error) => {
+            Ok(Some(Err(error @ kube::Error::SerdeError(_)))) => {
                 warn!(url = self.api.resource_url(), %error, "an object that cannot be decoded is left out");
                 return (State::Watching(watching), None);
             }
@@ -226,16 +214,11 @@ impl<K: Reflected> Reflector<K> {
             Ok(None) | Err(_) => return (self.after_end(watching).await, None),
         };
         let change = match event {
-            WatchEvent::Added(Lean(object)) | WatchEvent::Modified(Lean(object)) => {
-                Change::Applied(Arc::new(object))
-            }
-            WatchEvent::Deleted(Lean(object)) => Change::Deleted(Arc::new(object)),
-            WatchEvent::Bookmark(bookmark) => {
-                self.heard(&mut watching, Some(bookmark.metadata.resource_version));
+            Event::Applied(object) => Change::Applied(object),
+            Event::Deleted(object) => Change::Deleted(object),
+            Event::Bookmark(version) => {
+                self.heard(&mut watching, Some(version));
                 return (State::Watching(watching), None);
-            }
-            WatchEvent::Error(status) => {
-                return (self.after_error(kube::Error::Api(status), watching.version).await, None);
             }
         };
         let (Change::Applied(object) | Change::Deleted(object)) = &change else { unreachable!("made above") };
@@ -295,30 +278,6 @@ impl<K: Reflected> Reflector<K> {
 
 fn is_expired(status: &kube::core::Status) -> bool {
     status.code == 410 || status.reason == "Expired" || status.reason == "Gone"
-}
-
-/// Whether the watch met a line that is no event of its kind. The client takes such a line for a Status where it can,
-/// and it nearly always can, as no field of one is required; a Status the server sent has a code.
-fn is_undecodable(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::SerdeError(_) => true,
-        kube::Error::Api(status) => status.code == 0,
-        _ => false,
-    }
-}
-
-/// The way for a page in which at least one object is not what its kind says: the others still count.
-fn decode_singly<K: DeserializeOwned>(text: &str, url: &str) -> kube::Result<Page<K>> {
-    let page: Page<serde_json::Value> = serde_json::from_str(text).map_err(kube::Error::SerdeError)?;
-    let items = page.items.unwrap_or_default().into_iter().filter_map(|item| {
-        let name = item.pointer("/metadata/name").cloned();
-        K::deserialize(item)
-            .inspect_err(|error| {
-                warn!(url, ?name, %error, "an object that cannot be decoded is left out");
-            })
-            .ok()
-    });
-    Ok(Page { items: Some(items.collect()), metadata: page.metadata })
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ pub(crate) fn patch(template: &PodTemplateSpec) -> Value {
 
 /// The template that a revision holds; `None` if it holds none.
 pub(crate) fn template(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
-    serde_json::from_value(revision.data.0.pointer("/spec/template")?.clone()).ok()
+    // By way of its text: so templates have one reader, that of every other object.
+    serde_json::from_str(&revision.data.0.pointer("/spec/template")?.to_string()).ok()
 }
 
 pub(crate) fn number(revision: &ControllerRevision) -> i64 {

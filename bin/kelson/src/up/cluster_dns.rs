@@ -32,7 +32,7 @@ async fn put<K>(api: &Api<K>, name: &str, object: Value) -> anyhow::Result<u64>
 where
     K: Clone + Serialize + DeserializeOwned + std::fmt::Debug + ResourceExt,
 {
-    let stored = match api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await {
+    let stored = match api.create(&PostParams::default(), &serde_json::from_str(&object.to_string())?).await {
         Err(kube::Error::Api(status)) if status.code == 409 => {
             api.patch(name, &PatchParams::default(), &Patch::Merge(object)).await?
         }

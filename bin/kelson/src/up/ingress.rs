@@ -113,7 +113,7 @@ async fn publish_class(client: &kube::Client, settings: &Settings) -> anyhow::Re
         "spec": { "controller": class.controller },
     });
     let classes: Api<IngressClass> = Api::all(client.clone());
-    match classes.create(&PostParams::default(), &serde_json::from_value(object)?).await {
+    match classes.create(&PostParams::default(), &serde_json::from_str(&object.to_string())?).await {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         created => created.map(drop).map_err(Into::into),
     }
