@@ -49,6 +49,12 @@ impl Activity {
         self.begun.elapsed().saturating_sub(Duration::from_millis(then_ms))
     }
 
+    /// The next request's head has been awaited since then, and a part of it has just been read.
+    pub(crate) fn expecting(&self, since: Instant) {
+        self.done_ms.store(self.ms(since), Ordering::Relaxed);
+        self.touch();
+    }
+
     /// How long no byte has been read or written.
     pub(crate) fn silence(&self) -> Duration {
         self.since(self.last_ms.load(Ordering::Relaxed))

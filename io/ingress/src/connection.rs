@@ -20,6 +20,7 @@ use crate::activity::{Activity, Watched};
 use crate::config::Limits;
 use crate::seldom::Seldom;
 use crate::service::{Connection, Proxy};
+use crate::short::{Lanes, Rest, Rewound, Short};
 
 /// How long a connection told to close may take before it is cut.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -66,17 +67,55 @@ impl Hosting {
             () = self.shutdown.cancelled() => return,
         };
         match handshake {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Box::pin(self.drive_general(stream, connection)).await;
+            }
             Ok(Ok(stream)) => Box::pin(self.drive(stream, connection)).await,
             // It is the client's affair, and strangers make many.
             Ok(Err(_)) | Err(_) => self.proxy.shard.handshake_failed(),
         }
     }
 
-    /// Serves the requests of a connection until its end.
+    /// Serves the requests of a connection until its end: by the short way as long as they are common, then by hyper.
     async fn drive<S>(self, stream: S, connection: Arc<Connection>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let Some(Rest { stream, read, since }) = self.drive_short(stream, &connection).await else { return };
+        connection.activity.expecting(since);
+        // On the heap: it is seldom, and large.
+        Box::pin(self.drive_general(Rewound::new(stream, read), connection)).await;
+    }
+
+    /// What is left to hyper of a connection whose requests are common at first; `None` when it is over.
+    async fn drive_short<S>(&self, stream: S, connection: &Connection) -> Option<Rest<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let (limits, now) = (&self.proxy.config.limits, Instant::now());
+        let lanes = Lanes::new(now);
+        let mut serving = pin!(Short::new(stream, &self.proxy, connection, &lanes, now).run());
+        let mut look = now + lanes.look(now, limits);
+        loop {
+            let event = Seldom::new(self.event(look, lanes.is_draining()));
+            match select(serving.as_mut(), event).await {
+                Either::Left((rest, _)) => return rest,
+                Either::Right((Event::Kill, _)) => return None,
+                Either::Right((Event::Drain, _)) => lanes.drain(),
+                Either::Right((Event::Look, _)) => {
+                    let now = Instant::now();
+                    look = now + lanes.look(now, limits);
+                }
+            }
+        }
+    }
+
+    /// Serves the requests of a connection until its end, of every kind.
+    async fn drive_general<S>(self, stream: S, connection: Arc<Connection>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.proxy.shard.handed_over();
         let limits = &self.proxy.config.limits;
         let (proxy, from) = (self.proxy.clone(), connection.clone());
         let service = service_fn(move |request| proxy.clone().respond(request, from.clone()));

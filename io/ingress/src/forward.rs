@@ -22,7 +22,7 @@ use crate::places::Place;
 use crate::upstream::Upstream;
 
 /// Most times one request is tried.
-const ATTEMPTS_MAX: usize = 4;
+pub(crate) const ATTEMPTS_MAX: usize = 4;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,10 @@ pub(crate) enum Failure {
     Unreachable(#[source] ConnectError),
     /// The connection broke, or what came was no HTTP.
     #[error("the backend broke off before its response")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It goes on as another protocol.
+    #[error("the backend switched protocols unasked")]
+    Switched,
     /// The backend said nothing for too long.
     #[error("the backend did not respond in time")]
     Timeout,
@@ -142,10 +145,10 @@ pub(crate) async fn forward(
                 None => {
                     let error = error.into_error();
                     let may_repeat = copy.as_ref().filter(|_| !error.is_parse());
-                    let Some(copy) = may_repeat else { return Err(Failure::Broken(error)) };
+                    let Some(copy) = may_repeat else { return Err(Failure::Broken(error.into())) };
                     request = copy.request();
                     tried.push(upstream.clone());
-                    failure = Failure::Broken(error);
+                    failure = Failure::Broken(error.into());
                 }
             },
         }

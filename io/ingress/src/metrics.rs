@@ -47,6 +47,8 @@ pub(crate) struct Shard {
     opened: [AtomicU64; 2],
     closed: [AtomicU64; 2],
     handshakes_failed: AtomicU64,
+    /// Clients that left the short way.
+    handed_over: AtomicU64,
     /// Failed, and made.
     connects: [AtomicU64; 2],
     retries: AtomicU64,
@@ -79,6 +81,11 @@ impl Shard {
         count(&self.handshakes_failed);
     }
 
+    /// A client's requests are no longer of the common kind.
+    pub(crate) fn handed_over(&self) {
+        count(&self.handed_over);
+    }
+
     /// A connection to a backend was tried.
     pub(crate) fn connected(&self, is_made: bool) {
         count(&self.connects[usize::from(is_made)]);
@@ -93,7 +100,7 @@ impl Shard {
     pub(crate) fn failed(&self, failure: &Failure) {
         let reason = match failure {
             Failure::Unreachable(_) => 0,
-            Failure::Broken(_) => 1,
+            Failure::Broken(_) | Failure::Switched => 1,
             Failure::Timeout => 2,
             Failure::Client => 3,
             Failure::Closed => 4,
@@ -203,6 +210,9 @@ impl Metrics {
         family(out, "connections_total", "counter", "Connections of clients so far.", each(&opened));
         let open = |index: usize| opened(index).saturating_sub(closed(index));
         family(out, "connections", "gauge", "Connections of clients now.", each(&open));
+        let handed_over = [(String::new(), self.sum(|shard| &shard.handed_over))];
+        let about = "Connections of clients with a request that was not plain HTTP/1.1 to a plain backend.";
+        family(out, "connections_general_total", "counter", about, handed_over);
         let failed = self.sum(|shard| &shard.handshakes_failed);
         let about = "TLS handshakes that clients broke off or did not manage.";
         family(out, "tls_handshake_failures_total", "counter", about, [(String::new(), failed)]);

@@ -21,6 +21,7 @@ use crate::error::IngressError;
 use crate::places::Places;
 use crate::routing::{Publisher, Routing, Seen};
 use crate::service::Proxy;
+use crate::short::{Dates, Desks};
 use crate::upstream::Upstreams;
 
 /// How long to wait before accepting again after that failed, for instance for want of file descriptors.
@@ -140,6 +141,8 @@ impl Server {
                 requests: requests.clone(),
                 kill: kill.clone(),
                 tasks: tasks.clone(),
+                desks: Desks::default(),
+                dates: Dates::default(),
                 worker,
                 shard: publisher.metrics().shard(worker),
             };

@@ -26,7 +26,8 @@ use crate::head::{self, Origin};
 use crate::metrics::Shard;
 use crate::places::Places;
 use crate::routing::{Reach, Routing, Seen, Way};
-use crate::tunnel;
+use crate::short::{Dates, Desks};
+use crate::{tunnel, wire};
 
 /// Plain requests below it are never redirected: certificate authorities ask here before there is a certificate.
 const ACME: &str = "/.well-known/acme-challenge/";
@@ -43,6 +44,9 @@ pub(crate) struct Proxy {
     pub kill: Shutdown,
     /// Tunnels live here once their connection's task is done.
     pub tasks: TaskTracker,
+    /// What requests on the short way have their bytes in, and the date they tell.
+    pub desks: Desks,
+    pub dates: Dates,
     /// Which worker.
     pub worker: usize,
     /// What it counts.
@@ -56,6 +60,8 @@ pub(crate) struct Connection {
     trusted: bool,
     /// The client's address and the port it came to, as backends are told.
     told: (HeaderValue, HeaderValue),
+    /// The same, for the short way.
+    pub origin: wire::ask::Origin,
     pub activity: Arc<Activity>,
 }
 
@@ -65,26 +71,54 @@ impl Connection {
         let client = client.ip();
         let trusted = config.trusted_proxies.iter().any(|range| range.contains(client));
         let told = (head::address(client), HeaderValue::from(port));
-        Self { is_tls, trusted, told, activity: Activity::begin() }
+        let scheme = if is_tls { "https" } else { "http" };
+        let origin = wire::ask::Origin::new(&client.to_string(), &port.to_string(), scheme, trusted);
+        Self { is_tls, trusted, told, origin, activity: Activity::begin() }
     }
 }
 
 /// Our own answer: a status and why, in a clause.
-struct Page(StatusCode, Cow<'static, str>);
+pub(crate) struct Page(StatusCode, Cow<'static, str>);
 
 impl Page {
     fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
         Self(status, why.into())
     }
 
+    pub(crate) fn status(&self) -> u16 {
+        self.0.as_u16()
+    }
+
+    fn text(&self) -> String {
+        format!("{}: {}\n", self.0, self.1)
+    }
+
     fn response(self) -> Response<Reply> {
-        let mut response = Response::new(Reply::text(format!("{}: {}\n", self.0, self.1)));
+        let mut response = Response::new(Reply::text(self.text()));
         *response.status_mut() = self.0;
-        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PAGE_TYPE));
         response
     }
+
+    /// Adds it to `out` as HTTP/1.1 has it: to a request for a head alone, or the last one of its connection.
+    pub(crate) fn write(&self, is_head: bool, closes: bool, date: [u8; 29], out: &mut Vec<u8>) {
+        let (status, text) = (self.0, self.text());
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-type: {PAGE_TYPE}\r\ncontent-length: {}", text.len());
+        let parts: [&[u8]; 6] = [
+            head.as_bytes(),
+            b"\r\ndate: ",
+            &date,
+            if closes { b"\r\nconnection: close" } else { b"" },
+            b"\r\n\r\n",
+            if is_head { b"" } else { text.as_bytes() },
+        ];
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+    }
 }
+
+/// What a page is.
+const PAGE_TYPE: &str = "text/plain; charset=utf-8";
 
 impl From<head::Refusal> for Page {
     fn from((status, why): head::Refusal) -> Self {
@@ -95,7 +129,9 @@ impl From<head::Refusal> for Page {
 impl From<&Failure> for Page {
     fn from(failure: &Failure) -> Self {
         let status = match failure {
-            Failure::Unreachable(_) | Failure::Broken(_) | Failure::Closed => StatusCode::BAD_GATEWAY,
+            Failure::Unreachable(_) | Failure::Broken(_) | Failure::Switched | Failure::Closed => {
+                StatusCode::BAD_GATEWAY
+            }
             Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Failure::Client => StatusCode::REQUEST_TIMEOUT,
         };
@@ -162,6 +198,25 @@ impl Proxy {
         Ok((destination, redirect.then(|| self.redirect(&normalize_host(host), &parts.uri)).flatten()))
     }
 
+    /// Where a request of the common kind goes, if that is by the short way: to endpoints that speak HTTP/1.1 without TLS,
+    /// and not to HTTPS first.
+    pub(crate) fn short_way(
+        &self,
+        host: &str,
+        path: &str,
+        from: &Connection,
+        came_by_tls: bool,
+    ) -> Option<Arc<Balance>> {
+        self.routing.look(|routing| match routing.way(host, path) {
+            Way::To(Reach::Endpoints(balance), AppProtocol::Http, redirect) => {
+                let is_secure = from.is_tls || (from.trusted && came_by_tls);
+                let is_redirected = redirect && !is_secure && routing.certificate(host).is_some();
+                (!is_redirected).then(|| balance.clone())
+            }
+            _ => None,
+        })
+    }
+
     /// Sends a client to HTTPS, unless that is served nowhere or the request is a certificate authority's.
     fn redirect(&self, host: &str, uri: &Uri) -> Option<Response<Reply>> {
         let port = self.https_port.filter(|_| !uri.path().starts_with(ACME))?;
@@ -213,7 +268,7 @@ impl Proxy {
         match (is_upgrade, client) {
             (false, _) => Ok(self.hand_on(exchange)),
             (true, Some(client)) => Ok(self.join(client, exchange)),
-            (true, None) => Err(Page::new(StatusCode::BAD_GATEWAY, "the backend switched protocols unasked")),
+            (true, None) => Err(Page::from(&Failure::Switched)),
         }
     }
 

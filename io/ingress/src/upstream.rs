@@ -6,12 +6,14 @@
 //! response's last byte has been read.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hyper::client::conn::http2;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::body::Upload;
@@ -31,17 +33,36 @@ struct Spare {
     since: Instant,
 }
 
+/// A connection that nobody but the short way speaks by.
+struct SpareStream {
+    stream: TcpStream,
+    since: Instant,
+}
+
+impl SpareStream {
+    /// Whether nothing came by it: neither its end, nor bytes that nobody asked for.
+    fn is_quiet(&self) -> bool {
+        matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
 /// One worker's connections to an address.
 #[derive(Default)]
 struct Pool {
     /// Oldest first.
     spare: Mutex<Vec<Spare>>,
+    /// The same, of the short way.
+    streams: Mutex<Vec<SpareStream>>,
     shared: Connections,
 }
 
 impl Pool {
     fn spare(&self) -> MutexGuard<'_, Vec<Spare>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<SpareStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,6 +138,23 @@ impl Upstream {
         None
     }
 
+    /// The same, for the short way.
+    pub(crate) fn spare_stream(&self, worker: usize, now: Instant) -> Option<TcpStream> {
+        let mut streams = self.pool(worker).streams();
+        while let Some(spare) = streams.pop() {
+            let is_fresh = now.saturating_duration_since(spare.since) < self.limits.spare_timeout;
+            if is_fresh && spare.is_quiet() {
+                return Some(spare.stream);
+            }
+        }
+        None
+    }
+
+    /// A new one for the short way, which speaks no TLS.
+    pub(crate) async fn connect_stream(&self) -> Result<TcpStream, ConnectError> {
+        tcp(self.address, &self.limits).await
+    }
+
     /// A new connection for one request at a time.
     pub(crate) async fn connect(&self) -> Result<Box<Link>, ConnectError> {
         let limits = &self.limits;
@@ -172,9 +210,21 @@ impl Upstream {
 
     fn put(&self, link: Box<Link>, worker: usize, since: Instant) {
         let mut spare = self.pool(worker).spare();
-        if spare.len() < self.limits.spare_connections_max.div_ceil(self.pools.len()) {
+        if spare.len() < self.spare_max() {
             spare.push(Spare { link, since });
         }
+    }
+
+    fn put_stream(&self, stream: TcpStream, worker: usize, since: Instant) {
+        let mut streams = self.pool(worker).streams();
+        if streams.len() < self.spare_max() {
+            streams.push(SpareStream { stream, since });
+        }
+    }
+
+    /// Most spare connections of one worker, by either way.
+    fn spare_max(&self) -> usize {
+        self.limits.spare_connections_max.div_ceil(self.pools.len())
     }
 
     /// Closes `worker`'s connections that nobody used for too long, or that the other side closed.
@@ -184,6 +234,7 @@ impl Upstream {
             spare.link.settle();
             spare.since.elapsed() < limit && !spare.link.is_closed()
         });
+        pool.streams().retain(|spare| spare.since.elapsed() < limit && spare.is_quiet());
         pool.shared.sweep(limit);
     }
 }
@@ -195,6 +246,11 @@ impl InFlight {
     /// Gives back a connection whose response has been read.
     pub(crate) fn keep(&self, link: Box<Link>, worker: usize, now: Instant) {
         self.0.keep(link, worker, now);
+    }
+
+    /// The same, from the short way.
+    pub(crate) fn keep_stream(&self, stream: TcpStream, worker: usize, now: Instant) {
+        self.0.put_stream(stream, worker, now);
     }
 }
 

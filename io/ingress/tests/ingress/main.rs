@@ -7,6 +7,7 @@ mod http2;
 mod limits;
 mod names;
 mod requests;
+mod short;
 mod smuggling;
 mod tls;
 mod tunnels;
