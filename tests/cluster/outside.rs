@@ -2,6 +2,7 @@
 //! packets from a machine beside the node, from the node itself and from a pod.
 
 mod balancer;
+mod health;
 mod kinds;
 mod tutorial;
 

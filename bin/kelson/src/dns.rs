@@ -58,12 +58,7 @@ pub struct Flags {
 
 pub fn run(flags: Flags) -> anyhow::Result<()> {
     let config = config(&flags)?;
-    kelson_process::logging::start();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, flags.kubeconfig.as_deref()));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
+    alone::run(THREADS, serve(config, flags.kubeconfig.as_deref()))
 }
 
 async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> {

@@ -6,7 +6,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 use kelson_ingress::{Config, Listeners, NameServers, Publisher, Server};
@@ -16,6 +15,7 @@ use kelson_process::Shutdown;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::alone;
 use crate::exit::Usage;
 
 pub mod pages;
@@ -57,14 +57,9 @@ pub struct Flags {
 pub fn run(flags: Flags) -> anyhow::Result<()> {
     let mut config = config(&flags)?;
     config.limits = config.limits.within_files(crate::files::raise_limit());
-    kelson_process::logging::start();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // For the cluster and the pages; requests are served by threads of the ingress's own, one a core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let pages = (flags.metrics_port != 0).then(|| SocketAddr::new(flags.bind_address, flags.metrics_port));
-    let outcome = runtime.block_on(serve(config, pages, flags.kubeconfig.as_deref()));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
+    // One thread for the cluster and the pages; requests are served by threads of the ingress's own, one a core.
+    alone::run(0, serve(config, pages, flags.kubeconfig.as_deref()))
 }
 
 async fn serve(config: Config, pages: Option<SocketAddr>, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
@@ -79,7 +74,7 @@ async fn serve(config: Config, pages: Option<SocketAddr>, kubeconfig: Option<&Pa
         }
         None => None,
     };
-    let client = crate::alone::client(kubeconfig).await?;
+    let client = alone::client(kubeconfig).await?;
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -92,7 +87,11 @@ async fn serve(config: Config, pages: Option<SocketAddr>, kubeconfig: Option<&Pa
     }
     if let Some(listener) = pages {
         println!("metrics on http://{}", listener.local_addr()?);
-        tokio::spawn(pages::serve(listener, publisher.metrics(), routing.clone(), shutdown.clone()));
+        tokio::spawn(kelson_pages::serve(
+            listener,
+            pages::pages(publisher.metrics(), routing.clone()),
+            shutdown.clone(),
+        ));
     }
     let server = Server::start(config.clone(), listeners, &publisher, routing.clone(), shutdown.clone());
     let server = server.context("starting the ingress")?;

@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::alone;
 use crate::exit::Usage;
 
 /// Worker threads: the API's watches, and ARP beside them.
@@ -66,18 +67,13 @@ struct Config {
 pub fn run(flags: Flags) -> anyhow::Result<()> {
     let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let config = config(&flags, &host, kelson_process::random_u64())?;
-    kelson_process::logging::start();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, flags.kubeconfig.as_deref()));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
+    alone::run(THREADS, serve(config, flags.kubeconfig.as_deref()))
 }
 
 async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let health = TcpListener::bind(config.health).await;
     let health = health.with_context(|| format!("--health-bind-address: {}", config.health))?;
-    let client = crate::alone::client(kubeconfig).await?;
+    let client = alone::client(kubeconfig).await?;
     // Whoever could not speak must not be elected.
     drop(LoadBalancer::open(config.arp.clone()).context("it needs CAP_NET_RAW")?);
     let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
@@ -95,8 +91,8 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
     let (tell, leader) = watch::channel(Leader::default());
     tasks.spawn(kelson_cluster::stand(client.clone(), config.seat.clone(), tell, shutdown.clone()));
     println!("health on {}", health.local_addr()?);
-    let pages = pages::router(services.clone(), leader.clone());
-    tasks.spawn(pages::serve(health, pages, shutdown.clone()));
+    let pages = pages::pages(services.clone(), leader.clone());
+    tasks.spawn(kelson_pages::serve(health, pages, shutdown.clone()));
     let work = Work { config, client, services, links };
     tasks.spawn(work.whenever_leading(leader.clone(), shutdown.clone()));
     tokio::select! {

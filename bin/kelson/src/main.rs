@@ -4,6 +4,7 @@
 //! and no argument parser may run before it.
 
 mod alone;
+mod checks;
 mod client;
 mod dns;
 mod down;

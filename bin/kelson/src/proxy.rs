@@ -4,7 +4,6 @@
 //! tables stay in the kernel when it ends, so that an update of kelson interrupts nothing. Writes nothing to the API but
 //! one Lease, in which it says which revision is programmed.
 
-mod health;
 mod node;
 mod pages;
 
@@ -14,17 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use kelson_cluster::events::Recorder;
 use kelson_machinery::names;
 use kelson_model::{Acknowledged, Cidr};
 use kelson_process::Shutdown;
-use kelson_proxy::Metrics;
+use kelson_proxy::{Health, Metrics};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::exit::Usage;
-use health::Health;
+use crate::{alone, checks};
 
 /// Worker threads: the API's watches, and the kernel's work beside them.
 const THREADS: usize = 2;
@@ -77,18 +77,13 @@ pub fn run(flags: Flags) -> anyhow::Result<()> {
     if flags.cleanup {
         return kelson_proxy::destroy().context("removing the tables");
     }
-    kelson_process::logging::start();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, flags.kubeconfig.as_deref()));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
+    alone::run(THREADS, serve(config, flags.kubeconfig.as_deref()))
 }
 
 async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let healthz = bind("--healthz-bind-address", config.health).await?;
     let metricz = bind("--metrics-bind-address", config.metrics).await?;
-    let client = crate::alone::client(kubeconfig).await?;
+    let client = alone::client(kubeconfig).await?;
     let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -98,6 +93,8 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
     let (tell, mut acknowledged) = watch::channel(Acknowledged::default());
     let metrics = Arc::new(Metrics::default());
     let health = Health::follow(snapshots.clone(), acknowledged.clone(), node.eligible, &mut tasks);
+    let told = Recorder::start(client.clone(), checks::source(&config.node_name), shutdown.clone());
+    tasks.spawn(checks::serve(snapshots.clone(), node.view.clone(), health.clone(), told, shutdown.clone()));
     tasks.spawn(kelson_proxy::run(
         config.proxy,
         snapshots,
@@ -110,8 +107,8 @@ async fn serve(config: Config, kubeconfig: Option<&Path>) -> anyhow::Result<()> 
         kelson_cluster::publish_programmed(client, config.node_name, acknowledged.clone(), shutdown.clone());
     tasks.spawn(publisher);
     println!("healthz on {}", healthz.local_addr()?);
-    tasks.spawn(pages::serve(healthz, pages::health(health.clone()), shutdown.clone()));
-    tasks.spawn(pages::serve(metricz, pages::metrics(metrics, health), shutdown.clone()));
+    tasks.spawn(kelson_pages::serve(healthz, pages::health(health.clone()), shutdown.clone()));
+    tasks.spawn(kelson_pages::serve(metricz, pages::metrics(metrics, health), shutdown.clone()));
 
     let programmed = async {
         // An error means that the proxy ended; then there is nothing to say.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kelson_plans::{Reason, Severity};
+use kelson_plans::Reason;
+pub use kelson_plans::Severity;
 use kelson_process::Shutdown;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::forward::Forwarder;
 use crate::metrics::Metrics;
-use crate::pages::{self, Page, Shown};
+use crate::pages::{self, Port, Shown};
 use crate::tcp::{CLIENTS_MAX, Shared};
 use crate::udp::{PENDING_MAX, Worker};
 use crate::{Config, DnsError, tcp, udp};
@@ -76,11 +76,12 @@ impl Server {
         &self.pages
     }
 
-    fn serve_pages(&mut self, pages: Vec<(Page, TcpListener)>, shutdown: &Shutdown) {
-        for (page, listener) in pages {
+    fn serve_pages(&mut self, ports: Vec<(Port, TcpListener)>, shutdown: &Shutdown) {
+        for (port, listener) in ports {
             self.pages.extend(listener.local_addr());
             let shown = Shown { metrics: self.metrics.clone(), zone: self.zone.clone() };
-            self.tasks.spawn(pages::serve(listener, page, shown, shutdown.clone()));
+            let pages = pages::pages(port, shown);
+            self.tasks.spawn(kelson_pages::serve(listener, pages, shutdown.clone()));
         }
     }
 
@@ -120,13 +121,13 @@ async fn bind(address: SocketAddr, threads: usize) -> Result<Bound, DnsError> {
     }
 }
 
-async fn bind_pages(config: &Config) -> Result<Vec<(Page, TcpListener)>, DnsError> {
+async fn bind_pages(config: &Config) -> Result<Vec<(Port, TcpListener)>, DnsError> {
     let mut bound = Vec::new();
-    for (page, addresses) in
-        [(Page::Metrics, &config.metrics), (Page::Health, &config.health), (Page::Ready, &config.ready)]
+    for (port, addresses) in
+        [(Port::Metrics, &config.metrics), (Port::Health, &config.health), (Port::Ready, &config.ready)]
     {
         for address in addresses {
-            bound.push((page, pages::bind(*address).await?));
+            bound.push((port, pages::bind(*address).await?));
         }
     }
     Ok(bound)

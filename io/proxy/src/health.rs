@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 const PENDING_MAX: Duration = Duration::from_secs(60);
 
 /// What is known of the proxy's health; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Health(Arc<Mutex<State>>);
 
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub struct Report {
 }
 
 impl Health {
-    /// Follows what is wanted and what is programmed for as long as there is anything to follow.
+    /// Follows what is wanted and what is programmed, and whether balancers should send here at all, for as long as there
+    /// is anything to follow.
     pub fn follow(
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
         mut acknowledged: watch::Receiver<Acknowledged>,
@@ -54,7 +55,8 @@ impl Health {
                 let changed = tokio::select! {
                     changed = snapshots.changed() => changed,
                     changed = acknowledged.changed() => changed,
-                    changed = eligible.changed() => changed,
+                    // Where nobody says otherwise any more, it stays as it is.
+                    Ok(()) = eligible.changed() => Ok(()),
                 };
                 if changed.is_err() {
                     return;

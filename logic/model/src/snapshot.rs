@@ -3,9 +3,11 @@
 //! The maps are persistent: cloning a snapshot is free, and `OrdMap::diff` finds what changed between two of them
 //! without visiting what they share.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{Cidr, Endpoint, HostPort, Service, ServiceName, ServicePortName};
@@ -74,6 +76,28 @@ pub struct Snapshot {
     pub endpoints: EndpointMap,
     /// Namespaces that exist (spec D2.2).
     pub namespaces: OrdSet<Arc<str>>,
+}
+
+impl Snapshot {
+    /// The endpoints of all of a Service's ports, which lie side by side.
+    pub fn endpoints_of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Endpoint> {
+        let ports = self.endpoints.range(service.port("")..);
+        ports.take_while(move |(port, _)| port.service == *service).flat_map(|(_, list)| list.iter())
+    }
+
+    /// The Services that differ from those in `before`, or whose endpoints do, wherever they are.
+    pub fn changed_since(&self, before: &Snapshot) -> BTreeSet<ServiceName> {
+        let services = before.services.diff(&self.services).map(|item| key(&item).clone());
+        let endpoints = before.endpoints.diff(&self.endpoints).map(|item| key(&item).service.clone());
+        services.chain(endpoints).collect()
+    }
+}
+
+fn key<'a, K, V>(item: &DiffItem<'a, 'a, K, V>) -> &'a K {
+    match item {
+        DiffItem::Add(key, _) | DiffItem::Remove(key, _) => key,
+        DiffItem::Update { new: (key, _), .. } => key,
+    }
 }
 
 /// The node whose tables are compiled.

@@ -35,12 +35,6 @@ impl Snapshot {
         ways
     }
 
-    /// The endpoints of all of a Service's ports, which lie side by side.
-    fn endpoints_of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Endpoint> {
-        let ports = self.endpoints.range(service.port("")..);
-        ports.take_while(move |(port, _)| port.service == *service).flat_map(|(_, list)| list.iter())
-    }
-
     /// The pods of `node` that a Service led to in `before` and that one leads to no longer.
     pub fn left_since<'a>(&'a self, before: &'a Snapshot, node: &str) -> BTreeSet<&'a PodRef> {
         let mut left = BTreeSet::new();

@@ -3,11 +3,13 @@
 //! On a packet's way this stands between `kelson-index` (objects → Snapshot) and `kelson-proxy` (tables → kernel).
 //! [`select`] says which endpoints are usable, [`compile`] builds the [`Tables`], [`diff`] says what changed between
 //! two of them, [`trace`] answers what they do with a flow, [`nft`] describes them as sets, maps and chains, and
-//! [`connect`] says what of them may be translated before there is a packet.
+//! [`connect`] says what of them may be translated before there is a packet. [`Checks`] are what a node answers balancers
+//! about its endpoints.
 //!
 //! Invariants: the same snapshot and node give the same tables whatever came before; compiling never fails, what it
 //! skips it says in [`Warning`]s; nothing here knows the kernel.
 
+mod checks;
 mod claims;
 pub mod compile;
 pub mod connect;
@@ -20,6 +22,7 @@ mod table;
 pub mod trace;
 mod warning;
 
+pub use checks::{Check, Checks};
 pub use compile::{Compiler, compile};
 pub use diff::{Change, Changes, diff};
 pub use select::{Selection, categorize};

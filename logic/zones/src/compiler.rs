@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use imbl::ordmap::DiffItem;
 use kelson_model::{Endpoint, EndpointMap, Service, ServiceName, ServicePortName, Snapshot};
 
 use crate::compiler::service::{Place, compile_service};
@@ -91,7 +90,7 @@ impl Compiler {
     pub fn compile(&mut self, snapshot: &Snapshot) -> Arc<Zone> {
         self.update_namespaces(snapshot);
         let mut addresses = BTreeSet::new();
-        for name in changed_services(&self.last, snapshot) {
+        for name in snapshot.changed_since(&self.last) {
             self.update_service(&name, snapshot, &mut addresses);
         }
         addresses.into_iter().for_each(|address| self.update_pointer(address));
@@ -214,20 +213,6 @@ impl Compiler {
 
 fn below_version(apex: &Name) -> Option<Name> {
     apex.below(["dns-version"])
-}
-
-/// Services whose object or endpoints differ between two snapshots.
-fn changed_services(before: &Snapshot, after: &Snapshot) -> BTreeSet<ServiceName> {
-    let services = before.services.diff(&after.services).map(|item| key(&item).clone());
-    let endpoints = before.endpoints.diff(&after.endpoints).map(|item| key(&item).service.clone());
-    services.chain(endpoints).collect()
-}
-
-fn key<'a, K, V>(item: &DiffItem<'a, 'a, K, V>) -> &'a K {
-    match item {
-        DiffItem::Add(key, _) | DiffItem::Remove(key, _) => key,
-        DiffItem::Update { new: (key, _), .. } => key,
-    }
 }
 
 /// The endpoints of each of a Service's ports, by port name.

@@ -2,27 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
 use kelson_cluster::Leader;
 use kelson_model::Snapshot;
-use kelson_process::Shutdown;
-use tokio::net::TcpListener;
+use kelson_pages::{Pages, StatusCode, text};
 use tokio::sync::watch;
 
 /// `/health` and `/ready`.
-pub fn router(services: watch::Receiver<Arc<Snapshot>>, leader: watch::Receiver<Leader>) -> Router {
-    let answer = move || async move { ready(services.borrow().synced, &leader.borrow()) };
-    Router::new().route("/health", get(|| async { "OK" })).route("/ready", get(answer))
-}
-
-/// Serves until `shutdown`.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "a page is served no more");
-    }
+pub fn pages(services: watch::Receiver<Arc<Snapshot>>, leader: watch::Receiver<Leader>) -> Pages {
+    let answer = move || {
+        let (status, words) = ready(services.borrow().synced, &leader.borrow());
+        text(status, words)
+    };
+    Pages::default().with("/health", || text(StatusCode::OK, "OK")).with("/ready", answer)
 }
 
 /// Who waits to take over is as ready as who leads.

@@ -66,7 +66,11 @@ async fn serve_pages(
     let address = SocketAddr::new(config.gateway(), pages::PORT);
     match TcpListener::bind(address).await {
         Ok(listener) => {
-            tasks.spawn(pages::serve(listener, publisher.metrics(), routing, shutdown.clone()));
+            tasks.spawn(kelson_pages::serve(
+                listener,
+                pages::pages(publisher.metrics(), routing),
+                shutdown.clone(),
+            ));
         }
         Err(error) => {
             tracing::warn!(%error, "the ingress's figures are not served on http://{address}/metrics")

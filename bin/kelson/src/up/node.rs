@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1 as core;
 use kelson_agent::{Agent, AgentConfig, Routes};
 use kelson_apiserver::ApiServer;
+use kelson_cluster::events::Recorder;
 use kelson_dns::Upstream;
 use kelson_model::{Acknowledged, NodeView, Revision};
 use kelson_network::{NetworkConfig, PodNetwork};
 use kelson_process::Shutdown;
+use kelson_proxy::Health;
 use kube::Api;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +24,7 @@ use super::outside;
 use super::report::Report;
 use super::role;
 use super::sockets;
+use crate::checks;
 
 /// How long the node may take until it is ready before the start is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,7 +66,11 @@ impl Node {
         let host_ports = host_ports.await;
         let views = outside::node_views(config, links.clone(), host_ports, tasks);
         let settings = kelson_proxy::Config { at_connect: sockets::place(config)?, ..Default::default() };
-        let programmed = start_proxy(settings, snapshots.clone(), views, shutdown, tasks);
+        let programmed = start_proxy(settings, snapshots.clone(), views.clone(), shutdown, tasks);
+        let told =
+            Recorder::start(client("system:kube-proxy"), checks::source(&config.node_name), shutdown.clone());
+        let health = Health::follow(snapshots.clone(), programmed.clone(), watch::channel(true).1, tasks);
+        tasks.spawn(checks::serve(snapshots.clone(), views, health, told, shutdown.clone()));
         tasks.spawn(kelson_cluster::publish_programmed(
             client("system:kube-proxy"),
             config.node_name.clone(),
@@ -175,6 +182,7 @@ fn agent_config(config: &Config) -> AgentConfig {
         cluster_domain: config.cluster_domain.clone(),
         resolv_conf: Some(config.resolv_conf.clone()),
         insecure_registries: config.insecure_registries.clone(),
+        eviction_hard: config.eviction_hard.clone(),
         ..AgentConfig::new(&config.node_name, config.node_ip, &config.data_dir)
     }
 }
