@@ -18,6 +18,7 @@ mod node_rights;
 mod outside;
 mod pods;
 mod proxy;
+mod quota;
 mod rbac;
 mod restart;
 mod rollout;

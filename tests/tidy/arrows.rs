@@ -16,7 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("zones", &["model"]),
     ("explain", &["model", "index", "tables", "zones"]),
     ("routes", &["model"]),
-    ("plans", &["machinery", "model"]),
+    ("quota", &["machinery"]),
+    ("plans", &["machinery", "model", "quota"]),
     ("pods", &["machinery", "model"]),
     ("registry", &["machinery"]),
     ("rbac", &["machinery"]),
@@ -28,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("runtime", &["process"]),
     ("network", &["process", "model"]),
     ("cluster", &["process", "model", "index", "plans", "machinery"]),
-    ("apiserver", &["process", "tls", "store", "machinery", "registry", "rbac"]),
+    ("apiserver", &["process", "tls", "store", "machinery", "registry", "rbac", "quota"]),
     ("lb", &["process", "model", "network"]),
     (
         "agent",

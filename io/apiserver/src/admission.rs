@@ -5,6 +5,7 @@
 mod accounts;
 mod expansion;
 mod ingress_class;
+pub(crate) mod limits;
 pub(crate) mod node;
 mod node_labels;
 mod priority;
@@ -61,6 +62,7 @@ pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Sta
             if let Some(error) = kelson_registry::ephemeral::refuse_at_creation(object) {
                 return Err(Status::invalid(&objects::kind_name(call.kind), meta::name(object), vec![error]));
             }
+            limits::complete_pod(call, object).await?;
             priority::complete_pod(call, object).await?;
             accounts::complete_pod(call, object).await
         }
@@ -74,7 +76,10 @@ pub(crate) async fn complete(call: &Call, object: &mut Object) -> Result<(), Sta
 /// Refuses a change that depends on others.
 pub(crate) async fn check_change(call: &Call, new: &Object, old: &Object) -> Result<(), Status> {
     match (call.kind.group, call.kind.plural) {
-        ("", "persistentvolumeclaims") => expansion::check(call, new, old).await,
+        ("", "persistentvolumeclaims") => {
+            limits::check(call, new, Some(old)).await?;
+            expansion::check(call, new, old).await
+        }
         ("scheduling.k8s.io", "priorityclasses") => priority::check_class(call, new).await,
         _ => Ok(()),
     }

@@ -30,6 +30,7 @@ mod openapi;
 mod ownership;
 pub mod pki;
 mod protobuf;
+mod quotas;
 mod render;
 mod request;
 mod response;
@@ -133,6 +134,7 @@ impl ApiServer {
             discovery: discovery::Discovery::new(kelson_registry::kinds(), &address),
             metrics: Arc::new(metrics::Metrics::new(kelson_process::now())),
             shutdown: Shutdown::new(),
+            turns: quotas::Turns::new(),
             nodes: RwLock::default(),
             reads: semaphore(limits.reads_in_flight),
             writes: semaphore(limits.writes_in_flight),

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::metrics::Metrics;
 use crate::negotiate::Accept;
+use crate::quotas::Turns;
 use crate::request::{Query, ResourcePath};
 
 /// The server behind the router.
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub reads: Arc<Semaphore>,
     pub writes: Arc<Semaphore>,
     pub watches: Arc<Semaphore>,
+    /// Who writes to which namespace, where quotas count.
+    pub turns: Turns,
 }
 
 impl Core {

@@ -14,6 +14,7 @@ mod node_rights;
 mod nodes;
 mod patches;
 mod proxy;
+mod quotas;
 mod roles;
 mod services;
 mod transport;

@@ -124,6 +124,16 @@ impl Quantity {
     pub fn minus(&self, other: &Self) -> Self {
         Self { nano: (self.nano - other.nano).clamp(-MAX, MAX), format: self.format }
     }
+
+    /// How many times the other it is; of nothing, no number.
+    pub fn ratio_to(&self, other: &Self) -> f64 {
+        self.nano as f64 / other.nano as f64
+    }
+
+    /// The least whole number of units that is not less.
+    pub fn ceil(&self) -> Self {
+        Self { nano: i128::from(self.value()) * NANO, format: self.format }
+    }
 }
 
 /// Parses and prints again: what the API stores.

@@ -13,7 +13,7 @@ use crate::view::{Changed, View};
 use crate::{
     cron_job, daemon_set, deployment, disruption, endpoint_slice, endpoint_slice_mirroring, endpoints,
     garbage, job, load_balancer, namespace, node_lifecycle, persistent_volume, pod_garbage, programmed,
-    provision, replica_set, schedule, service_account, stateful_set,
+    provision, replica_set, resource_quota, schedule, service_account, stateful_set,
 };
 
 macro_rules! controllers {
@@ -62,6 +62,7 @@ controllers! {
     PersistentVolume: persistent_volume, "persistentvolume-controller";
     Provision: provision, "kelson.dev/local";
     Disruption: disruption, "controllermanager";
+    ResourceQuota: resource_quota, "resourcequota-controller";
 }
 
 /// One thing for one controller to look at.

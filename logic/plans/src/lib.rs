@@ -31,6 +31,7 @@ pub mod pod_garbage;
 pub mod programmed;
 pub mod provision;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod schedule;
 pub mod select;
 pub mod service_account;

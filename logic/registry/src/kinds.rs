@@ -15,6 +15,7 @@ mod ingress_class;
 mod ip_address;
 mod job;
 mod lease;
+mod limit_range;
 mod namespace;
 mod node;
 mod persistent_volume;
@@ -23,6 +24,7 @@ mod pod;
 mod pod_disruption_budget;
 mod priority_class;
 mod replica_set;
+mod resource_quota;
 mod reviews;
 mod role;
 mod role_binding;
@@ -42,11 +44,13 @@ pub const ALL: &[&Kind] = &[
     &config_map::KIND,
     &endpoints::KIND,
     &event::KIND,
+    &limit_range::KIND,
     &namespace::KIND,
     &node::KIND,
     &persistent_volume_claim::KIND,
     &persistent_volume::KIND,
     &pod::KIND,
+    &resource_quota::KIND,
     &secret::KIND,
     &service_account::KIND,
     &service::KIND,
@@ -80,5 +84,7 @@ pub const ALL: &[&Kind] = &[
 
 #[cfg(test)]
 mod more_tests;
+#[cfg(test)]
+mod quota_tests;
 #[cfg(test)]
 mod tests;

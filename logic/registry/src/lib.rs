@@ -16,6 +16,7 @@ mod older;
 mod pod_spec;
 mod printed;
 mod rbac;
+mod resource_names;
 pub mod scale;
 pub mod schema;
 mod storage;

@@ -105,6 +105,10 @@ fn more_manifests(spec: &Value, template: &Value) -> Vec<Value> {
         json!({"apiVersion": net, "kind": "IPAddress", "metadata": {"name": "10.0.0.1"}, "spec":
             {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}}),
         json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": {"minAvailable": 1}}),
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec":
+            {"hard": {"pods": 10, "limits.cpu": "2000m", "count/deployments.apps": "1"}, "scopes": []}}),
+        json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": [
+            {"type": "Container", "max": {"cpu": 1}, "min": {"cpu": "100m"}}]}}),
         json!({"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": rules}),
         json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": metadata, "rules": rules}),
         json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata, "roleRef": role,

@@ -13,6 +13,7 @@ use crate::allocation::Claims;
 use crate::incoming::{self, Options};
 use crate::objects::{self, Encoded};
 use crate::ownership;
+use crate::quotas;
 use crate::render::View;
 use crate::response::{self, Reply};
 use crate::state::Call;
@@ -109,6 +110,7 @@ async fn store(call: &Call, origin: Origin, mut object: Object, dry_run: bool) -
         return Err(Status::invalid(&objects::kind_name(call.kind), meta::name(&object), errors));
     }
     (call.kind.warnings)(&object, None).into_iter().for_each(|warning| call.warn(warning));
+    admission::limits::check(call, &object, None).await?;
     commit(call, object, dry_run).await
 }
 
@@ -121,8 +123,10 @@ async fn commit(call: &Call, object: Object, dry_run: bool) -> Result<Bytes, Sta
         return Err(exists());
     }
     for _ in 0..ALLOCATIONS_TRIED {
+        let turn = quotas::turn(call, None).await?;
         let mut allocated = object.clone();
         let mut changes = claims.create(&mut allocated).await?;
+        changes.extend(turn.charge(&mut allocated, None).await?);
         let encoded = Encoded::new(&allocated);
         if dry_run {
             return Ok(response::to_bytes(&allocated));

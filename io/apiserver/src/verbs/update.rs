@@ -17,6 +17,7 @@ use crate::escalation;
 use crate::incoming::{self, Options};
 use crate::objects::{self, Encoded};
 use crate::ownership;
+use crate::quotas;
 use crate::render::View;
 use crate::response::{self, Reply};
 use crate::state::Call;
@@ -100,11 +101,13 @@ pub(crate) async fn change_from(
 ) -> Result<Bytes, Status> {
     let mut claims = Claims::new(&call.core, call.kind);
     for _ in 0..TRIES {
+        let turn = quotas::turn(call, Some(mode)).await?;
         let entry = get::entry(&call.core, call.kind, call.namespace(), call.name()).await?;
         let old = objects::decode(&entry)?;
         let mut new = settle(call, mode, origin, make(&old)?, &old)?;
         admission::check_change(call, &new, &old).await?;
         let mut changes = claims.update(&mut new, &old).await?;
+        changes.extend(turn.charge(&mut new, Some(&old)).await?);
         if new == old {
             return Ok(entry.value.clone());
         }

@@ -5,6 +5,7 @@ use crate::cells;
 use crate::kind::{Column, Kind, Subresource};
 use crate::metadata;
 use crate::older;
+use crate::pod_spec::spec::supported;
 use crate::printed::{AGE, NAME};
 use crate::strategy;
 use crate::walk::{self, int, present};
@@ -68,5 +69,14 @@ fn validate(budget: &Object) -> Vec<FieldError> {
         workload::int_or_percent(&spec[field], &path.child(field), &mut errors);
     }
     workload::label_selector(&spec["selector"], &path.child("selector"), &mut errors);
+    if present(&spec["unhealthyPodEvictionPolicy"]) {
+        supported(
+            spec,
+            "unhealthyPodEvictionPolicy",
+            &["AlwaysAllow", "IfHealthyBudget"],
+            &path,
+            &mut errors,
+        );
+    }
     errors
 }

@@ -1,20 +1,18 @@
 //! Rules of `resources`: names, amounts, requests not above limits.
 
-use crate::metadata::{NOT_NEGATIVE, checked};
+use crate::metadata::NOT_NEGATIVE;
+use crate::resource_names;
 use crate::walk::{entries, text};
 use kelson_machinery::field::{FieldError, Path};
-use kelson_machinery::names;
 use kelson_machinery::quantity::Quantity;
 use serde_json::Value;
-
-const STANDARD: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
 /// Requests and limits of one container.
 pub fn validate(resources: &Value, at: &Path, errors: &mut Vec<FieldError>) {
     for list in ["limits", "requests"] {
         for (name, amount) in entries(&resources[list]) {
             let here = at.child(list).key(name);
-            self::name(name, &here, errors);
+            errors.extend(resource_names::validate_of_container(name, &here));
             if quantity(amount).is_some_and(|amount| amount.is_negative()) {
                 errors.push(FieldError::invalid(&here, text(amount), NOT_NEGATIVE));
             }
@@ -28,15 +26,6 @@ pub fn validate(resources: &Value, at: &Path, errors: &mut Vec<FieldError>) {
 
 fn quantity(value: &Value) -> Option<Quantity> {
     Quantity::parse(text(value)).ok()
-}
-
-fn name(name: &str, at: &Path, errors: &mut Vec<FieldError>) {
-    errors.extend(checked(at, name, names::qualified_name(name)));
-    let standard = STANDARD.contains(&name) || name.starts_with("hugepages-");
-    if !name.contains('/') && !standard {
-        errors.push(FieldError::invalid(at, name, "must be a standard resource type or fully qualified"));
-        errors.push(FieldError::invalid(at, name, "must be a standard resource for containers"));
-    }
 }
 
 fn compare(name: &str, request: &Value, limit: &Value, at: &Path, errors: &mut Vec<FieldError>) {
