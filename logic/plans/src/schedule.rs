@@ -6,6 +6,7 @@
 //! node is only noted on the claims. A pod that fits nowhere may drive less important ones away.
 
 pub(crate) mod affinity;
+mod allowances;
 mod fit;
 mod neighbours;
 mod nodes;
@@ -41,7 +42,8 @@ pub fn plan(view: &View, _key: &Key, now: Timestamp) -> Plan {
     }
     let mut nodes = Nodes::of(view);
     let (mut steps, mut evictions) = (Vec::new(), Vec::new());
-    for pod in waiting.into_iter().take(BATCH) {
+    let (batch, later) = waiting.split_at(waiting.len().min(BATCH));
+    for pod in batch.iter().copied() {
         match nodes.place(pod) {
             Ok(Placement { node, open }) if open.is_empty() => steps.push(bind(pod, &node)),
             Ok(Placement { node, open }) => steps.extend(volumes::steps(view, &node, &open)),
@@ -49,6 +51,9 @@ pub fn plan(view: &View, _key: &Key, now: Timestamp) -> Plan {
                 if let Outcome::Preempts { node, victims } = &refused.outcome {
                     steps.extend(victims.iter().filter_map(|victim| preempt::mark(victim, now)));
                     evictions.extend(victims.iter().filter_map(|victim| preempt::evict(victim, pod, node)));
+                    // Those of this batch find another place themselves.
+                    let hoping = later.iter().copied().filter(|other| preempt::is_outdone(other, pod, node));
+                    steps.extend(hoping.filter_map(preempt::disappoint));
                 }
                 steps.extend(refuse(pod, refused, now));
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 
+use super::allowances::Allowances;
 use super::fit::{Free, Request};
 use super::neighbours::Neighbours;
 use super::preempt::{self, Outcome};
@@ -24,6 +25,10 @@ pub(super) struct Nodes<'a> {
     neighbours: Neighbours<'a>,
     /// The uids of those that are driven away: nobody else drives them away, too.
     condemned: BTreeSet<String>,
+    /// How many of whose pods may still go.
+    allowances: Allowances<'a>,
+    /// Nodes where room is made, by the priority of the most important it is made for.
+    promised: BTreeMap<String, i32>,
 }
 
 /// Where a pod is to go, and which of its claims have to be bound before it may.
@@ -64,7 +69,9 @@ impl<'a> Nodes<'a> {
         };
         let nodes = view.nodes.iter().map(|(key, node)| (key.name.as_str(), candidate(node)));
         let neighbours = Neighbours::of(view);
-        let mut nodes = Self { view, nodes: nodes.collect(), neighbours, condemned: BTreeSet::new() };
+        let (condemned, promised) = (BTreeSet::new(), BTreeMap::new());
+        let allowances = Allowances::of(view);
+        let mut nodes = Self { view, nodes: nodes.collect(), neighbours, condemned, allowances, promised };
         for (_, pod) in view.pods.iter().filter(|(_, pod)| !pod::is_terminal(pod)) {
             let candidate = pod::node(pod).and_then(|node| nodes.nodes.get_mut(node));
             candidate.into_iter().for_each(|candidate| candidate.take(pod, &Request::of(pod)));
@@ -112,6 +119,9 @@ impl<'a> Nodes<'a> {
             Outcome::Preempts { node, victims } => {
                 let uids = victims.iter().filter_map(|victim| victim.metadata.uid.clone());
                 self.condemned.extend(uids);
+                self.allowances.spend(victims);
+                let promised = self.promised.entry(node.clone()).or_insert(i32::MIN);
+                *promised = (*promised).max(preempt::priority(trial.pod));
                 self.take(node, trial);
             }
             Outcome::Waits => self.take(preempt::nominated(trial.pod).unwrap_or_default(), trial),
@@ -147,6 +157,16 @@ impl<'a> Nodes<'a> {
     /// The uids of those that are driven away already.
     pub(super) fn condemned(&self) -> &BTreeSet<String> {
         &self.condemned
+    }
+
+    /// What budgets leave to be spent.
+    pub(super) fn allowances(&self) -> &Allowances<'a> {
+        &self.allowances
+    }
+
+    /// Whether this plan makes room on a node for somebody more important.
+    pub(super) fn is_promised(&self, node: &str, priority: i32) -> bool {
+        self.promised.get(node).is_some_and(|promised| *promised > priority)
     }
 
     /// Why the node would not do if these were gone.

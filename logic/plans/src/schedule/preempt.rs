@@ -1,8 +1,9 @@
 //! Preemption: a pod that fits nowhere may drive away less important ones, as upstream's DefaultPreemption chooses them.
 //!
 //! Part of `schedule`. A node is tried as if every less important pod on it were gone; those that still fit beside the
-//! newcomer are spared, the most important first. Invariant: nobody is driven away for a pod that would not fit then, and
-//! while those who were driven away for it still take their time, nobody else is.
+//! newcomer are spared: first those whose going would break a PodDisruptionBudget, then the others, the most important
+//! first. Invariant: nobody is driven away for a pod that would not fit then, and while those who were driven away for it
+//! still take their time, nobody else is.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::allowances::Allowances;
 use super::nodes::{Nodes, Trial};
 use super::refusal::{self, Attempt, Counts, Verdict};
 use super::spread::Gone;
@@ -54,18 +56,20 @@ pub(super) fn outcome<'a>(
     let most = CANDIDATES.max(open.len() / 10);
     let mut best: Option<(Rank, &str, Vec<&'a Pod>)> = None;
     let mut found = 0;
+    let budgets = nodes.allowances();
     for (name, _) in open {
-        match victims(nodes, trial, name) {
+        match victims(nodes, trial, name, budgets) {
             Err(verdicts) => counts.add(&verdicts),
-            Ok(victims) => {
-                let rank = rank(&victims);
+            Ok((victims, broken)) => {
+                let rank = rank(&victims, broken);
                 if best.as_ref().is_none_or(|(least, ..)| rank < *least) {
                     best = Some((rank, name, victims));
                 }
                 found += 1;
             }
         }
-        if found == most {
+        // While all that was found breaks budgets, there may be better.
+        if found >= most && best.as_ref().is_some_and(|(rank, ..)| rank.0 == 0) {
             break;
         }
     }
@@ -78,6 +82,9 @@ pub(super) fn outcome<'a>(
 /// Whether pods that were driven away for it are still going.
 fn waits_for_victims(nodes: &Nodes<'_>, trial: &Trial<'_>, verdicts: &[(&str, Vec<Verdict>)]) -> bool {
     let Some(nominated) = nominated(trial.pod) else { return false };
+    if nodes.is_promised(nominated, priority(trial.pod)) {
+        return false;
+    }
     let of_node = verdicts.iter().find(|(name, _)| *name == nominated);
     let hopeless = of_node.is_none_or(|(_, verdicts)| !refusal::is_passing(verdicts));
     let going = |pod: &&Pod| {
@@ -98,8 +105,14 @@ pub(super) fn priority(pod: &Pod) -> i32 {
     pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0)
 }
 
-/// The least that must go from the node, the most important first; or why not even all would do.
-fn victims<'a>(nodes: &Nodes<'a>, trial: &Trial<'a>, node: &str) -> Result<Vec<&'a Pod>, Vec<Verdict>> {
+/// The least that must go from the node, the most important first, and how many of them break a budget; or why not even
+/// all would do.
+fn victims<'a>(
+    nodes: &Nodes<'a>,
+    trial: &Trial<'a>,
+    node: &str,
+    budgets: &Allowances<'a>,
+) -> Result<(Vec<&'a Pod>, usize), Vec<Verdict>> {
     let mut possible: Vec<&'a Pod> = nodes
         .pods_on(node)
         .iter()
@@ -118,17 +131,21 @@ fn victims<'a>(nodes: &Nodes<'a>, trial: &Trial<'a>, node: &str) -> Result<Vec<&
     if !verdicts.is_empty() {
         return Err(verdicts);
     }
-    for pod in &possible {
+    let broken = budgets.broken_by(&possible);
+    let breaks = |pod: &&&'a Pod| broken.contains(uid(pod));
+    for pod in possible.iter().filter(breaks).chain(possible.iter().filter(|pod| !breaks(pod))) {
         gone.remove(uid(pod));
         if !nodes.verdicts(trial, node, &gone).is_empty() {
             gone.insert(uid(pod));
         }
     }
     let gone: BTreeSet<&str> = gone;
-    Ok(possible.into_iter().filter(|pod| gone.contains(uid(pod))).collect())
+    let victims: Vec<&'a Pod> = possible.into_iter().filter(|pod| gone.contains(uid(pod))).collect();
+    let broken = victims.iter().filter(|pod| broken.contains(uid(pod))).count();
+    Ok((victims, broken))
 }
 
-fn uid(pod: &Pod) -> &str {
+pub(super) fn uid(pod: &Pod) -> &str {
     pod.metadata.uid.as_deref().unwrap_or_default()
 }
 
@@ -138,16 +155,16 @@ fn started(pod: &Pod) -> Timestamp {
     start.map_or(Timestamp::MAX, |time| time.0)
 }
 
-/// Upstream's order of nodes: the lowest highest priority, the least sum, the fewest, the latest start among the most
+/// Upstream's order of nodes: the fewest broken budgets, the lowest highest priority, the least sum, the fewest, the latest start among the most
 /// important.
-type Rank = (i32, i64, usize, Reverse<Timestamp>);
+type Rank = (usize, i32, i64, usize, Reverse<Timestamp>);
 
-fn rank(victims: &[&Pod]) -> Rank {
+fn rank(victims: &[&Pod], broken: usize) -> Rank {
     let highest = victims.first().map_or(i32::MIN, |pod| priority(pod));
     let sum = victims.iter().map(|pod| i64::from(priority(pod)) + OFFSET).sum();
     let most_important = victims.iter().filter(|pod| priority(pod) == highest);
     let earliest = most_important.map(|pod| started(pod)).min().unwrap_or(Timestamp::MAX);
-    (highest, sum, victims.len(), Reverse(earliest))
+    (broken, highest, sum, victims.len(), Reverse(earliest))
 }
 
 /// Says on a victim that it goes, and why; once.
@@ -169,6 +186,18 @@ pub(super) fn mark(victim: &Pod, now: Timestamp) -> Option<Step> {
         ..PodCondition::default()
     });
     Action::patch_status(victim, &after).map(Step::from)
+}
+
+/// Whether a pod hopes for a node where room is made for a more important one.
+pub(super) fn is_outdone(pod: &Pod, preemptor: &Pod, node: &str) -> bool {
+    nominated(pod) == Some(node) && priority(pod) < priority(preemptor)
+}
+
+/// Takes back what a pod hoped for, which another has now.
+pub(super) fn disappoint(pod: &Pod) -> Option<Step> {
+    let mut after = pod.clone();
+    after.status.get_or_insert_default().nominated_node_name = None;
+    Action::patch_status(pod, &after).map(Step::from)
 }
 
 /// Makes a victim go, unless it goes already.

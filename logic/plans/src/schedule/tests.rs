@@ -363,5 +363,6 @@ fn pods_go_where_they_would_rather_be() {
     check(vec![shy, node("b"), pod("p", json!({}))], Ok("b"));
 }
 
+mod budgets;
 mod preemption;
 mod spreading;

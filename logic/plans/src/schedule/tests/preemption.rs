@@ -7,7 +7,7 @@ use super::{asking, check, task, with};
 use crate::world::{World, node, pod, time};
 use crate::{Action, Key, Plan};
 
-fn ranked(name: &str, priority: i32, cpu: &str) -> Value {
+pub(super) fn ranked(name: &str, priority: i32, cpu: &str) -> Value {
     with(asking(name, json!({"cpu": cpu})), |pod| {
         pod["spec"]["priority"] = priority.into();
         pod["spec"]["schedulerName"] = "default-scheduler".into();
@@ -15,19 +15,19 @@ fn ranked(name: &str, priority: i32, cpu: &str) -> Value {
 }
 
 /// A pod that runs on a node since this second.
-fn running(name: &str, priority: i32, cpu: &str, node: &str, since: i64) -> Value {
+pub(super) fn running(name: &str, priority: i32, cpu: &str, node: &str, since: i64) -> Value {
     with(ranked(name, priority, cpu), |pod| {
         pod["spec"]["nodeName"] = node.into();
         pod["status"] = json!({"phase": "Running", "startTime": time(since)});
     })
 }
 
-fn plan(world: &World) -> Plan {
+pub(super) fn plan(world: &World) -> Plan {
     crate::plan(&world.view, &task(), world.now)
 }
 
 /// Who is deleted, in order.
-fn victims(plan: &Plan) -> Vec<&str> {
+pub(super) fn victims(plan: &Plan) -> Vec<&str> {
     let deleted = plan.actions().filter_map(|action| match action {
         Action::Delete { key, .. } => Some(key.name.as_str()),
         _ => None,
