@@ -18,6 +18,12 @@ use crate::view::{Changed, View};
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+/// What a node that says so of itself is kept free of, by condition.
+const PRESSURES: [(&str, &str); 3] = [
+    ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+    ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+    ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+];
 const SILENT: &str = "Kubelet stopped posting node status.";
 const NEVER_HEARD: &str = "Kubelet never posted node status.";
 
@@ -95,7 +101,9 @@ fn taint(node: &Node, now: Timestamp) -> Option<Action> {
     let wanted = wanted_taints(node);
     let mut after = node.clone();
     let mut taints = after.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    let ours = |taint: &Taint| [NOT_READY, UNREACHABLE, UNSCHEDULABLE].contains(&taint.key.as_str());
+    let pressures = PRESSURES.map(|(_, key)| key);
+    let keys = [NOT_READY, UNREACHABLE, UNSCHEDULABLE].into_iter().chain(pressures);
+    let ours = |taint: &Taint| keys.clone().any(|key| taint.key == key);
     taints.retain(|taint| !ours(taint) || wanted.contains(&(taint.key.as_str(), taint.effect.as_str())));
     for (key, effect) in wanted {
         if !taints.iter().any(|taint| taint.key == key && taint.effect == effect) {
@@ -116,7 +124,9 @@ fn wanted_taints(node: &Node) -> Vec<(&'static str, &'static str)> {
     if node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true)) {
         wanted.push((UNSCHEDULABLE, "NoSchedule"));
     }
-    match ready(node) {
+    let holds = |kind: &str| condition(node, kind) == Some("True");
+    wanted.extend(PRESSURES.iter().filter(|(kind, _)| holds(kind)).map(|(_, key)| (*key, "NoSchedule")));
+    match condition(node, "Ready") {
         Some("True") => {}
         Some("Unknown") => wanted.extend([(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")]),
         _ => wanted.extend([(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")]),
@@ -124,9 +134,9 @@ fn wanted_taints(node: &Node) -> Vec<(&'static str, &'static str)> {
     wanted
 }
 
-fn ready(node: &Node) -> Option<&str> {
-    let conditions = node.status.as_ref()?.conditions.iter().flatten();
-    conditions.into_iter().find(|condition| condition.type_ == "Ready").map(|ready| ready.status.as_str())
+fn condition<'a>(node: &'a Node, kind: &str) -> Option<&'a str> {
+    let mut conditions = node.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == kind).map(|condition| condition.status.as_str())
 }
 
 /// Pods that do not tolerate a NoExecute taint go, at once or when their toleration runs out.

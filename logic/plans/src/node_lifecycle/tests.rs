@@ -71,6 +71,32 @@ fn f15_a_silent_node_is_unknown_and_its_pods_take_no_traffic() {
     assert!(world.told.contains(&"NodeNotReady: Node is not ready".to_owned()));
 }
 
+#[test]
+fn a_node_that_runs_short_of_something_takes_no_more_until_it_does_not() {
+    let mut world = world(vec![running("p", json!({}), "10.244.0.2")]);
+    let mut say = |short: &[&str]| {
+        world.edit::<Node>(&Key::cluster("n"), |node| {
+            let pressures = ["MemoryPressure", "DiskPressure", "PIDPressure"].iter();
+            let conditions = pressures.map(
+                |kind| json!({"type": kind, "status": if short.contains(kind) { "True" } else { "False" }}),
+            );
+            let ready = json!({"type": "Ready", "status": "True"});
+            node["status"]["conditions"] = conditions.chain([ready]).collect();
+        });
+        world.deliver_all();
+        step(&mut world);
+        taints(&world)
+    };
+    assert_eq!(say(&[]), Vec::<String>::new());
+    assert_eq!(
+        say(&["MemoryPressure", "DiskPressure"]),
+        ["node.kubernetes.io/memory-pressure:NoSchedule", "node.kubernetes.io/disk-pressure:NoSchedule"]
+    );
+    assert_eq!(say(&["PIDPressure"]), ["node.kubernetes.io/pid-pressure:NoSchedule"]);
+    assert_eq!(say(&[]), Vec::<String>::new());
+    assert!(world.get::<Pod>(&Key::new("default", "p")).is_some(), "nobody is driven out for it");
+}
+
 /// Found by `kelson-sim --seed 5 --steps 600`: the controllers' clock leapt, so that every node counted as silent until its
 /// next heartbeat, and for that long they and the nodes contradicted each other about each pod as fast as they could.
 #[test]
