@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use kelson_process::Shutdown;
-use kelson_routes::{AppProtocol, normalize_host};
+use kelson_routes::{AppProtocol, Unavailable, normalize_host};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +24,7 @@ use crate::connect::Version;
 use crate::forward::{Exchange, Failure, Sending, forward};
 use crate::head::{self, Origin};
 use crate::metrics::Shard;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::routing::{Reach, Routing, Seen, Way};
 use crate::short::{Dates, Desks};
 use crate::{tunnel, wire};
@@ -83,6 +83,14 @@ pub(crate) struct Page(StatusCode, Cow<'static, str>);
 impl Page {
     fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
         Self(status, why.into())
+    }
+
+    fn unavailable(why: Unavailable) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string())
+    }
+
+    fn too_many() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way")
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -198,23 +206,26 @@ impl Proxy {
         Ok((destination, redirect.then(|| self.redirect(&normalize_host(host), &parts.uri)).flatten()))
     }
 
-    /// Where a request of the common kind goes, if that is by the short way: to endpoints that speak HTTP/1.1 without TLS,
-    /// and not to HTTPS first.
+    /// Where a request of the common kind goes, or what it gets instead; `None` when that is not by the short way, which
+    /// leads to endpoints that speak HTTP/1.1 without TLS, and never to HTTPS first.
     pub(crate) fn short_way(
         &self,
         host: &str,
         path: &str,
         from: &Connection,
         came_by_tls: bool,
-    ) -> Option<Arc<Balance>> {
-        self.routing.look(|routing| match routing.way(host, path) {
-            Way::To(Reach::Endpoints(balance), AppProtocol::Http, redirect) => {
-                let is_secure = from.is_tls || (from.trusted && came_by_tls);
-                let is_redirected = redirect && !is_secure && routing.certificate(host).is_some();
-                (!is_redirected).then(|| balance.clone())
+    ) -> Option<Result<(Arc<Balance>, Place), Page>> {
+        let is_secure = from.is_tls || (from.trusted && came_by_tls);
+        let balance = self.routing.look(|routing| match destination(routing, host, path) {
+            Err(page) => Some(Err(page)),
+            Ok((_, true)) if !is_secure && routing.certificate(host).is_some() => None,
+            Ok((Destination { reach: Reach::Unavailable(why), .. }, _)) => Some(Err(Page::unavailable(why))),
+            Ok((Destination { reach: Reach::Endpoints(balance), protocol: AppProtocol::Http }, _)) => {
+                Some(Ok(balance))
             }
-            _ => None,
-        })
+            Ok(_) => None,
+        })?;
+        Some(balance.and_then(|balance| Ok((balance, self.requests.take().ok_or_else(Page::too_many)?))))
     }
 
     /// Sends a client to HTTPS, unless that is served nowhere or the request is a certificate authority's.
@@ -240,8 +251,7 @@ impl Proxy {
         balance: &Balance,
         (protocol, now): (AppProtocol, Instant),
     ) -> Result<Response<Reply>, Page> {
-        let too_many = || Page::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way");
-        let place = self.requests.take().ok_or_else(too_many)?;
+        let place = self.requests.take().ok_or_else(Page::too_many)?;
         let limits = &self.config.limits;
         let version = match protocol == AppProtocol::H2c || head::is_grpc(&parts) {
             true => Version::Http2,
@@ -308,7 +318,7 @@ fn destination(routing: &Routing, host: &str, path: &str) -> Result<(Destination
 async fn balance(reach: &Reach) -> Result<Arc<Balance>, Page> {
     match reach {
         Reach::Endpoints(balance) => Ok(balance.clone()),
-        Reach::Unavailable(why) => Err(Page::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string())),
+        Reach::Unavailable(why) => Err(Page::unavailable(*why)),
         // On the heap: what asks name servers is large, and each request would carry room for it.
         Reach::External(external) => Box::pin(external.balance())
             .await

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client ─ serve (heads, attempts) ─ exchange (both directions at once) ─ pod
-//!            │ odd: HTTP/2, upgrades, chunked requests, pages, redirects, other backends, whatever is malformed
+//!            │ odd: HTTP/2, upgrades, redirects, other backends, whatever is malformed
 //!            └──────────────────────────────────────────────────────────► hyper, with the bytes read so far
 //! ```
 //!
@@ -16,6 +16,7 @@ mod exchange;
 mod lanes;
 mod rewound;
 mod serve;
+mod upload;
 
 pub(crate) use buffer::Desks;
 pub(crate) use dates::Dates;

@@ -19,6 +19,7 @@ use crate::short::buffer::{Buffer, Desk};
 use crate::short::counted::Counted;
 use crate::short::dates::Dates;
 use crate::short::lanes::{Lane, Lanes};
+use crate::short::upload::Coming;
 use crate::wire::answer::{self, Answer, Framing, Heard, Malformed, Telling};
 use crate::wire::chunks::{self, Chunks};
 use crate::wire::has_empty_line;
@@ -36,7 +37,7 @@ pub(crate) enum Outcome {
     Malformed(Malformed),
     /// It said nothing for too long.
     Late,
-    /// The client did not send its whole request.
+    /// The client did not send its whole request, or what is none.
     ClientLate,
     /// The client hung up.
     ClientGone,
@@ -79,8 +80,8 @@ pub(crate) struct Exchange<'e, S> {
     pub dates: &'e Dates,
     pub counted: &'e Counted<'e>,
     pub telling: Telling,
-    /// How much of the request's body is still to come by `asked`.
-    pub body_left: u64,
+    /// What of the request's body is still to come by `asked`.
+    pub coming: Coming,
 }
 
 /// What is left of an exchange.
@@ -95,10 +96,11 @@ pub(crate) struct Ran {
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
     /// Goes on until it ends, one way or another.
     pub(crate) async fn run(self) -> Ran {
-        let is_brief = self.body_left == 0;
+        let is_brief = self.coming.is_over();
         let mut running = Running {
             it: self,
             sent: 0,
+            has_sent: false,
             is_brief,
             upload: Upload::Going,
             phase: Phase::Awaited,
@@ -112,15 +114,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
         let is_whole = matches!(outcome, Outcome::Whole);
         let is_done = running.upload == Upload::Done;
         let may_stay = is_whole && is_done && running.keeps && running.it.desk.from_backend.is_empty();
-        let Exchange { backend, body_left, .. } = running.it;
-        Ran { outcome, is_asked: body_left == 0, spare: may_stay.then_some(backend) }
+        let Exchange { backend, coming, .. } = running.it;
+        Ran { outcome, is_asked: coming.is_over(), spare: may_stay.then_some(backend) }
     }
 }
 
 struct Running<'e, S> {
     it: Exchange<'e, S>,
-    /// Of the request's head, and what of its body came with it.
+    /// Of what is on the desk for the backend: the request's head, and what of its body came with it; then, pieces of that.
     sent: usize,
+    has_sent: bool,
     /// Whether all of the request is on the desk.
     is_brief: bool,
     upload: Upload,
@@ -154,26 +157,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
         while self.upload == Upload::Going {
             let it = &mut self.it;
-            let (first, rest) = (&it.desk.to_backend[self.sent..], it.asked.filled());
-            let rest = &rest[..rest.len().min(usize::try_from(it.body_left).unwrap_or(usize::MAX))];
-            let is_first = !first.is_empty();
-            let piece = if is_first { first } else { rest };
+            let framed = &it.desk.to_backend[self.sent..];
+            let is_framed = !framed.is_empty();
+            let piece = if is_framed { framed } else { it.coming.plain(it.asked) };
             if piece.is_empty() {
-                match it.body_left {
-                    0 => self.upload = Upload::Done,
-                    _ => ready!(self.poll_client(cx))?,
+                if it.coming.is_over() {
+                    self.upload = Upload::Done;
+                } else if it.asked.is_empty() {
+                    ready!(self.poll_client(cx))?;
+                } else {
+                    it.desk.to_backend.clear();
+                    self.sent = 0;
+                    if it.coming.take_in(it.asked, &mut it.desk.to_backend).is_err() {
+                        return Poll::Ready(Err(self.unasked()));
+                    }
                 }
                 continue;
             }
             match Pin::new(&mut it.backend).poll_write(cx, piece) {
                 Poll::Ready(Ok(count @ 1..)) => {
-                    it.lanes.moved(Lane::Answer);
-                    match is_first {
+                    it.lanes.moved(if matches!(self.phase, Phase::Heard) {
+                        Lane::Body
+                    } else {
+                        Lane::Answer
+                    });
+                    self.has_sent = true;
+                    match is_framed {
                         true => self.sent += count,
-                        false => {
-                            it.asked.consume(count);
-                            it.body_left -= count as u64;
-                        }
+                        false => it.coming.sent(it.asked, count),
                     }
                 }
                 Poll::Ready(_) => self.upload = Upload::Stopped,
@@ -208,6 +219,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
                 it.lanes.wait_now(Lane::Upload);
                 Poll::Pending
             }
+        }
+    }
+
+    /// The client's request ends before its end, or is none: how it ends. It may still listen.
+    fn unasked(&self) -> Outcome {
+        match self.phase {
+            Phase::Awaited => Outcome::ClientLate,
+            _ => Outcome::Cut,
         }
     }
 
@@ -420,7 +439,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
     /// The backend has hung up: how it ends; `None` when that is how its response ends.
     fn hung_up(&mut self, error: Option<io::Error>) -> Option<Outcome> {
         match (&self.phase, error) {
-            (Phase::Awaited, _) if self.sent == 0 => Some(Outcome::Unsent),
+            (Phase::Awaited, _) if !self.has_sent => Some(Outcome::Unsent),
             (Phase::Awaited, error) => {
                 Some(Outcome::Lost(error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())))
             }

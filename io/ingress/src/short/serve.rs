@@ -24,6 +24,7 @@ use crate::short::buffer::{Buffer, Desk};
 use crate::short::counted::Counted;
 use crate::short::exchange::{Exchange, Outcome, Ran};
 use crate::short::lanes::{Lane, Lanes};
+use crate::short::upload::Coming;
 use crate::upstream::{InFlight, Upstream};
 use crate::wire::answer::{Malformed, Telling};
 use crate::wire::ask::{self, Ask, Method, Verdict};
@@ -93,6 +94,9 @@ impl After {
     }
 }
 
+/// Where a request goes and its place among all, or what it gets instead.
+type Way = Result<(Arc<Balance>, Place), Page>;
+
 /// A connection that may carry another request, and the count it belongs to.
 type Spare = Option<(InFlight, TcpStream)>;
 
@@ -116,12 +120,11 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
                 Asked::Odd => return Some(self.rest()),
                 Asked::Gone => return None,
             };
-            let Some((balance, place)) = self.way(&ask) else {
+            let Some(way) = self.way(&ask) else {
                 self.proxy.desks.give_back(desk);
                 return Some(self.rest());
             };
-            let after = self.serve(&ask, &mut desk, &balance).await;
-            drop(place);
+            let after = self.serve(&ask, &mut desk, way).await;
             self.proxy.desks.give_back(desk);
             match after {
                 After::Goes => {}
@@ -199,33 +202,38 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
         (verdict != Verdict::Partial).then_some(Asked::Odd)
     }
 
-    /// Where a request goes, if by the short way, and its place among all.
-    fn way(&self, ask: &Ask) -> Option<(Arc<Balance>, Place)> {
+    /// Where a request goes, if by the short way.
+    fn way(&self, ask: &Ask) -> Option<Way> {
         let bytes = self.asked.filled();
         let host = std::str::from_utf8(&bytes[ask.host.clone()]).ok()?;
         let path = std::str::from_utf8(ask.path(bytes)).ok()?;
-        let balance = self.proxy.short_way(host, path, self.from, ask.came_by_tls)?;
-        Some((balance, self.proxy.requests.take()?))
+        self.proxy.short_way(host, path, self.from, ask.came_by_tls)
     }
 
     /// Serves a request; from here on it is ours.
-    async fn serve(&mut self, ask: &Ask, desk: &mut Desk, balance: &Balance) -> After {
+    async fn serve(&mut self, ask: &Ask, desk: &mut Desk, way: Way) -> After {
         let counted = Counted::new(&self.proxy.shard, Instant::now());
         self.asked.consume(ask.end);
-        let content = self.asked.filled();
-        let here = content.len().min(usize::try_from(ask.length).unwrap_or(usize::MAX));
-        desk.to_backend.extend_from_slice(&content[..here]);
-        self.asked.consume(here);
         let telling = Telling {
             is_head: ask.method == Method::Head,
             closes: ask.closes || self.lanes.is_draining(),
             fields_max: self.proxy.config.limits.headers_max,
         };
-        let body_left = ask.length - here as u64;
-        let (after, spare) = match self.attempts(ask, desk, balance, (telling, body_left, &counted)).await {
-            Ok(done) => done,
-            Err((failure, is_asked)) => {
-                (self.refuse(&failure, is_asked, telling, desk, &counted).await, None)
+        let mut coming = Coming::new(ask.content);
+        let taken = coming.take_in(&mut self.asked, &mut desk.to_backend);
+        let way = if taken.is_err() { Err(Page::from(&Failure::Client)) } else { way };
+        let (after, spare) = match way {
+            Err(page) => (self.show(&page, coming.is_over(), telling, desk, &counted).await, None),
+            Ok((balance, _place)) => {
+                match self.attempts(ask, desk, &balance, (telling, coming, &counted)).await {
+                    Ok(done) => done,
+                    Err((failure, is_asked)) => {
+                        tracing::debug!(error = &failure as &dyn std::error::Error, "a request failed");
+                        self.proxy.shard.failed(&failure);
+                        let page = Page::from(&failure);
+                        (self.show(&page, is_asked, telling, desk, &counted).await, None)
+                    }
+                }
             }
         };
         self.since = counted.over();
@@ -241,7 +249,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
         ask: &Ask,
         desk: &mut Desk,
         balance: &Balance,
-        (telling, body_left, counted): (Telling, u64, &Counted<'_>),
+        (telling, coming, counted): (Telling, Coming, &Counted<'_>),
     ) -> Result<(After, Spare), (Failure, bool)> {
         let mut tried: Vec<Arc<Upstream>> = Vec::new();
         let mut failure = Failure::Closed;
@@ -270,7 +278,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
                 dates: &self.proxy.dates,
                 counted,
                 telling,
-                body_left,
+                coming: coming.clone(),
             };
             let Ran { outcome, is_asked, spare } = exchange.run().await;
             failure = match outcome {
@@ -280,7 +288,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
                 }
                 Outcome::ClientGone | Outcome::Cut => return Ok((After::Breaks, None)),
                 Outcome::Unsent => Failure::Closed,
-                Outcome::Lost(error) if ask.method.is_idempotent() && ask.length == 0 => {
+                Outcome::Lost(error) if ask.may_repeat() => {
                     tried.push(upstream.clone());
                     Failure::Broken(error.into())
                 }
@@ -292,7 +300,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
             };
             desk.begin_again();
         }
-        Err((failure, body_left == 0))
+        Err((failure, coming.is_over()))
     }
 
     /// A connection there is, or a new one: a new one also after a connection failed, for others kept as long may be as
@@ -312,18 +320,16 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Short<'c, S> {
         outcome
     }
 
-    /// Says why there is no response.
-    async fn refuse(
+    /// Says why there is no response from a backend.
+    async fn show(
         &mut self,
-        failure: &Failure,
+        page: &Page,
         is_asked: bool,
         telling: Telling,
         desk: &mut Desk,
         counted: &Counted<'_>,
     ) -> After {
-        tracing::debug!(error = failure as &dyn std::error::Error, "a request failed");
-        self.proxy.shard.failed(failure);
-        let (page, closes) = (Page::from(failure), telling.closes || !is_asked);
+        let closes = telling.closes || !is_asked;
         counted.answered(page.status());
         desk.begin_again();
         page.write(telling.is_head, closes, self.proxy.dates.now(), &mut desk.to_client);

@@ -1,8 +1,8 @@
 //! A client's request head, read by the strictest rules there are and written for a backend in the same pass.
 //!
 //! Invariant: what is [`Plain`](Verdict::Plain) has one reading: `\r\n` at the end of each line and nowhere else, names
-//! directly before their colons, one `Host` of letters and digits, at most one `Content-Length` of digits, no
-//! `Transfer-Encoding`, nothing named by `Connection`. Anything else, malformed or merely seldom, is
+//! directly before their colons, one `Host` of letters and digits, one `Content-Length` of digits or one
+//! `Transfer-Encoding` that is `chunked` or neither, nothing named by `Connection`. Anything else, malformed or merely seldom, is
 //! [`Odd`](Verdict::Odd) and somebody else's to judge: nothing is ever refused here.
 
 use std::io::Write;
@@ -32,8 +32,8 @@ pub struct Ask {
     pub target: Range<usize>,
     /// Where its host is, a port perhaps among it.
     pub host: Range<usize>,
-    /// Bytes of its body.
-    pub length: u64,
+    /// What its body is.
+    pub content: Content,
     /// Whether the client wants no other request on this connection.
     pub closes: bool,
     /// Whether a trusted proxy says that the client's own connection was TLS.
@@ -42,7 +42,21 @@ pub struct Ask {
     pub end: usize,
 }
 
+/// Where a request's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// After so many bytes; often none.
+    Length(u64),
+    /// Where its last chunk says.
+    Chunked,
+}
+
 impl Ask {
+    /// Whether it may be sent twice: doing it twice is doing it once, and nothing comes after its head.
+    pub fn may_repeat(&self) -> bool {
+        self.method.is_idempotent() && self.content == Content::Length(0)
+    }
+
     /// Its path among the bytes it was read from.
     pub fn path<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
         let target = &bytes[self.target.clone()];
@@ -83,8 +97,8 @@ impl Method {
         })
     }
 
-    /// Whether doing it twice is doing it once (RFC 9110 §9.2.2).
-    pub fn is_idempotent(self) -> bool {
+    /// RFC 9110 §9.2.2.
+    fn is_idempotent(self) -> bool {
         !matches!(self, Self::Post | Self::Patch)
     }
 
@@ -127,7 +141,7 @@ pub fn read(bytes: &[u8], origin: &Origin, fields_max: usize, out: &mut Vec<u8>)
         out,
         trusted: origin.trusted,
         host: None,
-        length: None,
+        content: None,
         closes: None,
         came_by_tls: None,
         has: [false; 4],
@@ -157,7 +171,7 @@ struct Reading<'b> {
     out: &'b mut Vec<u8>,
     trusted: bool,
     host: Option<Range<usize>>,
-    length: Option<u64>,
+    content: Option<Content>,
     closes: Option<bool>,
     came_by_tls: Option<bool>,
     /// Whether a trusted proxy told the scheme, the port, the address and the host.
@@ -192,7 +206,7 @@ impl Reading<'_> {
             method,
             target,
             host,
-            length: self.length.unwrap_or(0),
+            content: self.content.unwrap_or(Content::Length(0)),
             closes: self.closes.unwrap_or(false),
             came_by_tls: self.came_by_tls.unwrap_or(false),
             end: self.at,
@@ -242,7 +256,7 @@ impl Reading<'_> {
         match Field::named(&text[..colon]) {
             Field::Other | Field::Date => Ok(true),
             Field::Hop | Field::Proxy => Ok(false),
-            Field::Seldom | Field::TransferEncoding => Err(Stop::Odd),
+            Field::Seldom => Err(Stop::Odd),
             Field::Host => {
                 let blanks = text[colon + 1..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
                 let start = line.start + colon + 1 + blanks;
@@ -250,8 +264,13 @@ impl Reading<'_> {
                 (is_first && is_host(value)).then_some(true).ok_or(Stop::Odd)
             }
             Field::ContentLength => {
-                let is_first = self.length.replace(length(value).ok_or(Stop::Odd)?).is_none();
-                is_first.then_some(false).ok_or(Stop::Odd)
+                let content = Content::Length(length(value).ok_or(Stop::Odd)?);
+                self.content.replace(content).is_none().then_some(false).ok_or(Stop::Odd)
+            }
+            Field::TransferEncoding => {
+                let is_first = self.content.replace(Content::Chunked).is_none();
+                let is_chunked = value.eq_ignore_ascii_case(b"chunked");
+                (is_first && is_chunked).then_some(false).ok_or(Stop::Odd)
             }
             Field::Connection => {
                 let closes = value.eq_ignore_ascii_case(b"close");
@@ -291,10 +310,11 @@ impl Reading<'_> {
 
     /// Adds what a backend is told beside the client's own fields.
     fn finish(&mut self, method: Method, host: &Range<usize>, origin: &Origin) {
-        let length = self.length.unwrap_or(0);
-        if length > 0 || method.takes_body() {
+        match self.content.unwrap_or(Content::Length(0)) {
+            Content::Length(0) if !method.takes_body() => {}
             // A vector takes everything.
-            let _ = write!(self.out, "content-length: {length}\r\n");
+            Content::Length(length) => drop(write!(self.out, "content-length: {length}\r\n")),
+            Content::Chunked => self.out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
         let host = &self.bytes[host.clone()];
         let out = &mut *self.out;

@@ -1,7 +1,7 @@
 //! Heads: what is common and how it goes on, what is odd, what is too short to say. Bodies in chunks, however they come.
 
 use super::answer::{Answer, Framing, Heard, Malformed, Telling};
-use super::ask::{Ask, Method, Origin, Verdict};
+use super::ask::{Ask, Content, Method, Origin, Verdict};
 use super::chunks::{self, Chunks};
 use super::*;
 
@@ -51,6 +51,11 @@ fn common_requests_go_on() {
         "DELETE / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
         "DELETE / HTTP/1.1\r\nHost: x\r\ncontent-length: 3\r\n",
     );
+    let chunked = "Host: x\r\ntransfer-encoding: chunked\r\n";
+    check(
+        "GET / HTTP/1.1\r\nTransfer-Encoding:\t Chunked \r\nHost: x\r\n\r\n",
+        &format!("GET / HTTP/1.1\r\n{chunked}"),
+    );
     check(
         "GET / HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nX-Real-IP: 1\r\nX-Forwarded-Host: y\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 1\r\nProxy: z\r\nProxy-Connection: a\r\nTrailer: c\r\nHost: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\n",
@@ -68,7 +73,7 @@ fn what_is_read_is_said() {
         method: Method::Put,
         target: 4..10,
         host: 28..31,
-        length: 12,
+        content: Content::Length(12),
         closes: true,
         came_by_tls: false,
         end: 74,
@@ -78,7 +83,11 @@ fn what_is_read_is_said() {
     let methods = [("GET", true), ("HEAD", true), ("PUT", true), ("DELETE", true), ("OPTIONS", true)];
     for (method, is_idempotent) in methods.into_iter().chain([("POST", false), ("PATCH", false)]) {
         let (ask, _) = plain(&format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n"), false);
-        assert_eq!(ask.method.is_idempotent(), is_idempotent, "{method}");
+        assert_eq!(ask.may_repeat(), is_idempotent, "{method}");
+        for content in ["Content-Length: 1", "Transfer-Encoding: chunked"] {
+            let (ask, _) = plain(&format!("{method} / HTTP/1.1\r\nHost: x\r\n{content}\r\n\r\n"), false);
+            assert!(!ask.may_repeat(), "{method} {content}");
+        }
     }
 }
 
@@ -143,8 +152,16 @@ fn the_rest_is_odd() {
         "Host: x\r\nContent-Length: 1 1",
         "Host: x\r\nContent-Length:",
         "Host: x\r\nContent-Length: 18446744073709551616",
-        "Host: x\r\nTransfer-Encoding: chunked",
         "Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1",
+        "Host: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+        "Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Host: x\r\nTransfer-Encoding: chunked, chunked",
+        "Host: x\r\nTransfer-Encoding: gzip, chunked",
+        "Host: x\r\nTransfer-Encoding: identity",
+        "Host: x\r\nTransfer-Encoding: xchunked",
+        "Host: x\r\nTransfer-Encoding: chunked;a=b",
+        "Host: x\r\nTransfer-Encoding:",
+        "Host: x\r\nTransfer-Encoding: \"chunked\"",
         "Host: x\r\nTransfer-Encoding:\u{b}chunked",
         "Host: x\r\nTransfer-Encoding : chunked",
         "Host: x\r\nUpgrade: websocket",

@@ -2,6 +2,7 @@
 
 mod backend;
 mod draining;
+mod either_way;
 mod failing;
 mod http2;
 mod limits;
