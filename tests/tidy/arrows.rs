@@ -58,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "agent",
             "dns",
             "lb",
+            "ingress",
             "routes",
         ],
     ),

@@ -57,6 +57,8 @@ targets! {
     "image_layer" image::layer, seeds::layers, 100;
     "image_name" image::name, seeds::image_names, 5000;
     "image_users" image::users, seeds::passwd, 500;
+    "ingress_answer" ingress::answer, seeds::answers, 5000;
+    "ingress_ask" ingress::ask, seeds::asks, 10000;
     "ingress_route" ingress::route, seeds::routes, 5000;
     "kubelet_log" node::log, seeds::logs, 2000;
     "kubelet_spdy" node::spdy, seeds::spdy, 500;

@@ -52,6 +52,30 @@ pub fn patches() -> Vec<Vec<u8>> {
     patches.iter().map(|patch| format!("{pod}\n{patch}").into_bytes()).collect()
 }
 
+/// Requests as browsers and programs send them, and as those do who try what gets through.
+pub fn asks() -> Vec<Vec<u8>> {
+    owned(&[
+        "GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nUser-Agent: me\r\nAccept: */*\r\nCookie: a=b; c=d\r\nConnection: keep-alive\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\nConnection: close\r\nTE: trailers\r\n\r\nhello",
+        "PUT /a HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nForwarded: for=x\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n folded\r\nA : 1\nB: 2\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: upgrade, x\r\nExpect: 100-continue\r\n\r\n",
+    ])
+}
+
+/// Responses in every framing.
+pub fn answers() -> Vec<Vec<u8>> {
+    owned(&[
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: now\r\nSet-Cookie: a=b\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n5;a=b\r\nhello\r\nA \r\n0123456789\r\n0\r\nA: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nContent-Length: 5\r\nKeep-Alive: 5\r\n\r\n5\r\nhello\r\n000\r\n\r\n",
+        "HTTP/1.0 404 Not Found\r\nConnection: keep-alive\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\nContent-Length: 5\nTransfer-Encoding: gzip, chunked\n\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    ])
+}
+
 /// Bodies as `kubectl create` sends them.
 pub fn protobuf() -> Vec<Vec<u8>> {
     let config_map = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x1b\x0a\x11\x0a\x01a\x12\0\x1a\0\x22\0\x2a\x002\x008\0B\0\x12\x06\x0a\x01k\x12\x01v\x1a\0\x22\0";

@@ -27,7 +27,7 @@ macro_rules! each_returns {
 each_returns! {
     api_apply api_object api_patch api_protobuf api_request api_selector api_yaml arp_packet cluster_objects
     credentials cron_schedule dns_query dns_reply image_archive image_config image_layer image_name image_users
-    ingress_route kubelet_log kubelet_spdy kubelet_websocket
+    ingress_answer ingress_ask ingress_route kubelet_log kubelet_spdy kubelet_websocket
 }
 
 /// The fuzzer's own package lists the same targets, and each calls the body of its name.
