@@ -53,8 +53,9 @@ fn a_namespace_holds_no_more_than_it_may() {
             && text.contains("Error creating: pods \"web-")
             && text.contains(exceeded)
     });
-    let status = cluster
-        .kubectl("get deployment web -o jsonpath={.status.conditions[?(@.type=='ReplicaFailure')].message}");
+    let status = cluster.kubectl(
+        "get deployment web -o jsonpath='{.status.conditions[?(@.type==\"ReplicaFailure\")].message}'",
+    );
     assert!(status.text.contains(exceeded), "{}", status.text);
 
     // What people see of it.
@@ -66,7 +67,7 @@ fn a_namespace_holds_no_more_than_it_may() {
     assert!(described.contains("Resource Quotas Name: small"), "{described}");
     assert!(described.contains("Resource Limits"), "{described}");
     let pod = cluster.kubectl(
-        "get pods -l app=web -o jsonpath={.items[0].metadata.annotations.kubernetes\\.io/limit-ranger}",
+        "get pods -l app=web -o jsonpath='{.items[0].metadata.annotations.kubernetes\\.io/limit-ranger}'",
     );
     pod.prints("LimitRanger plugin set: cpu request for container c; cpu limit for container c");
 
