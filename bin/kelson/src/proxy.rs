@@ -5,7 +5,7 @@
 //! one Lease, in which it says which revision is programmed.
 
 mod node;
-mod pages;
+pub mod pages;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ use tokio::task::JoinSet;
 
 use crate::exit::Usage;
 use crate::{alone, checks};
+
+/// Where kube-proxy serves its figures, and so do we.
+pub const METRICS_PORT: u16 = 10249;
 
 /// Worker threads: the API's watches, and the kernel's work beside them.
 const THREADS: usize = 2;

@@ -44,6 +44,7 @@ impl Histogram {
 pub struct Metrics {
     full: Histogram,
     partial: Histogram,
+    network: Histogram,
     failures: AtomicU64,
     last_s: AtomicU64,
     flows_removed: AtomicU64,
@@ -54,6 +55,11 @@ impl Metrics {
     pub(crate) fn programmed(&self, replacing: bool, took: Duration, now_s: u64) {
         if replacing { &self.full } else { &self.partial }.observe(took);
         self.last_s.store(now_s, Relaxed);
+    }
+
+    /// A change of endpoints was programmed so long after what it answers happened.
+    pub(crate) fn reached(&self, took: Duration) {
+        self.network.observe(took);
     }
 
     /// An update failed.
@@ -71,6 +77,7 @@ impl Metrics {
         let mut out = String::new();
         self.full.render("kubeproxy_sync_full_proxy_rules_duration_seconds", &mut out);
         self.partial.render("kubeproxy_sync_partial_proxy_rules_duration_seconds", &mut out);
+        self.network.render("kubeproxy_network_programming_duration_seconds", &mut out);
         for (name, kind, value) in [
             ("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "gauge", &self.last_s),
             ("kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "counter", &self.failures),

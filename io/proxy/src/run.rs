@@ -90,12 +90,17 @@ struct Worker {
     warned: BTreeSet<Warning>,
     complaint: Option<String>,
     metrics: Arc<Metrics>,
+    /// Since when it follows the cluster: what was triggered before is not its latency.
+    since_ms: u64,
+    programmed: Snapshot,
 }
 
 impl Worker {
     fn new(config: Config, metrics: Arc<Metrics>) -> Self {
         let options = config.options();
         Self {
+            since_ms: now_ms(),
+            programmed: Snapshot::default(),
             compiler: Compiler::new(options.clone()),
             options,
             kernel: None,
@@ -160,8 +165,8 @@ impl Worker {
         let tables = self.compiler.compile(snapshot, node);
         let applied = self.kernel()?.apply(&tables)?;
         self.at_connect.follow(&tables)?;
-        let now_s = u64::try_from(kelson_process::now().as_second()).unwrap_or_default();
-        self.metrics.programmed(applied.replaced, start.elapsed(), now_s);
+        self.metrics.programmed(applied.replaced, start.elapsed(), now_ms() / 1000);
+        self.observe(snapshot);
         self.log_warnings();
         if conntrack::concerns(&applied.changes) {
             // The tables are programmed whatever comes of this; flows left behind end by their own time-out.
@@ -173,6 +178,14 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// How long changes of endpoints took from what they answer until here (C11).
+    fn observe(&mut self, snapshot: &Snapshot) {
+        let now = now_ms();
+        let triggered = snapshot.triggered_since(&self.programmed).filter(|at| *at >= self.since_ms);
+        triggered.for_each(|at| self.metrics.reached(Duration::from_millis(now.saturating_sub(at))));
+        self.programmed = snapshot.clone();
     }
 
     /// Sees now and then whether the table is still there: `nft flush ruleset` and restarted firewalls remove it.
@@ -215,6 +228,10 @@ impl Worker {
             self.complaint = Some(text);
         }
     }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(kelson_process::now().as_millisecond()).unwrap_or_default()
 }
 
 /// The error and its causes in one line.

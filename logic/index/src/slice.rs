@@ -18,6 +18,9 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 /// Marks slices of headless Services, which proxies ignore (spec C1.2).
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
+/// When what the slice's last change answers happened, as its controller noted it (spec B1.16).
+const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
 /// A port of a slice and the protocol it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlicePort {
@@ -38,6 +41,8 @@ pub struct Slice {
     pub endpoints: Box<[Endpoint]>,
     /// Labelled as another proxy's or as a headless Service's: no proxy of a ClusterIP uses it (spec C1.2).
     pub not_for_proxies: bool,
+    /// When that happened which it was last changed for, in milliseconds of the epoch; 0 if nobody says.
+    pub triggered_ms: u64,
 }
 
 /// Parses an EndpointSlice; `None` when nothing of it can be used. What is broken is appended to `warnings`.
@@ -56,7 +61,15 @@ pub fn slice(object: &api::EndpointSlice, warnings: &mut Vec<String>) -> Option<
     let endpoints = object.endpoints.iter().flatten();
     let endpoints = endpoints.filter_map(|one| endpoint(one, is_family, namespace, &mut warn)).collect();
     let not_for_proxies = label(PROXY_NAME_LABEL).is_some() || label(HEADLESS_LABEL).is_some();
-    Some(Slice { service, ports, endpoints, not_for_proxies })
+    let triggered_ms =
+        metadata.annotations.as_ref().and_then(|all| all.get(TRIGGER_TIME)).and_then(|text| millis(text));
+    Some(Slice { service, ports, endpoints, not_for_proxies, triggered_ms: triggered_ms.unwrap_or(0) })
+}
+
+/// A time of RFC 3339 in milliseconds of the epoch. One that cannot be read costs a figure, nothing else.
+fn millis(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok()
 }
 
 fn slice_port(port: &api::EndpointPort, warn: &mut impl FnMut(String)) -> Option<SlicePort> {

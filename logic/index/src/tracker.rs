@@ -190,7 +190,10 @@ impl Tracker {
         let service = self.snapshot.services.get(name).map(AsRef::as_ref);
         let own = self.slices_of.range((name.clone(), Arc::from(""))..).take_while(|(of, _)| of == name);
         let keys = own.map(|(of, slice)| (of.namespace.clone(), slice.clone()));
-        let merged = merge(service, keys.filter_map(|key| self.slices.get(&key)));
+        let slices: Vec<&Slice> = keys.filter_map(|key| self.slices.get(&key)).collect();
+        let triggered_ms = slices.iter().map(|slice| slice.triggered_ms).max().unwrap_or(0);
+        let merged = merge(service, slices.into_iter());
+        note(&mut self.snapshot.triggered_ms, name, triggered_ms);
         let endpoints = &mut self.snapshot.endpoints;
         let before: Vec<ServicePortName> = ports_of(endpoints, name).collect();
         for port in before.iter().filter(|port| !merged.contains_key(&port.port)) {
@@ -202,6 +205,15 @@ impl Tracker {
                 endpoints.insert(port, list);
             }
         }
+    }
+}
+
+/// Keeps the time of a Service's youngest trigger, if there is one.
+fn note(triggered_ms: &mut imbl::OrdMap<ServiceName, u64>, name: &ServiceName, now: u64) {
+    match triggered_ms.get(name).copied().unwrap_or(0) {
+        known if known == now => {}
+        _ if now == 0 => drop(triggered_ms.remove(name)),
+        _ => drop(triggered_ms.insert(name.clone(), now)),
     }
 }
 

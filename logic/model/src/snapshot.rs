@@ -74,6 +74,9 @@ pub struct Snapshot {
     pub services: ServiceMap,
     /// Their endpoints.
     pub endpoints: EndpointMap,
+    /// When that happened which a Service's endpoints last changed for, in milliseconds of the epoch, where a controller
+    /// notes it (spec B1.16): what network programming latency is counted from.
+    pub triggered_ms: OrdMap<ServiceName, u64>,
     /// Namespaces that exist (spec D2.2).
     pub namespaces: OrdSet<Arc<str>>,
 }
@@ -83,6 +86,14 @@ impl Snapshot {
     pub fn endpoints_of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Endpoint> {
         let ports = self.endpoints.range(service.port("")..);
         ports.take_while(move |(port, _)| port.service == *service).flat_map(|(_, list)| list.iter())
+    }
+
+    /// The triggers that are new since `before`.
+    pub fn triggered_since(&self, before: &Snapshot) -> impl Iterator<Item = u64> {
+        before.triggered_ms.diff(&self.triggered_ms).filter_map(|item| match item {
+            DiffItem::Add(_, at) | DiffItem::Update { new: (_, at), .. } => Some(*at),
+            DiffItem::Remove(..) => None,
+        })
     }
 
     /// The Services that differ from those in `before`, or whose endpoints do, wherever they are.

@@ -1,6 +1,7 @@
 //! A balancer of the user's own asks a node whether it has endpoints of a Service: `healthCheckNodePort` (spec C8).
 
 use super::{REFUSED, apply, cluster, pods, web};
+use crate::harness::Cluster;
 
 const CHECK: &str = "http://172.17.0.31:30999/";
 
@@ -27,6 +28,7 @@ spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30
         });
     };
     answers(2);
+    c11_changes_are_timed(&cluster);
     cluster.kubectl("scale deployment web --replicas=1");
     pods(&cluster, "web", 1);
     answers(1);
@@ -34,4 +36,19 @@ spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30
     answers(0);
     cluster.kubectl("patch svc web -p '{\"spec\": {\"externalTrafficPolicy\": \"Cluster\"}}'");
     cluster.eventually("no more answers", || (client.curl(CHECK) == Err(REFUSED)).then_some(()));
+}
+
+/// From a pod's turning ready to the kernel's table: a figure a change, and none of them long.
+fn c11_changes_are_timed(cluster: &Cluster) {
+    let name = "kubeproxy_network_programming_duration_seconds";
+    let figures = cluster.curl("http://10.244.0.1:10249/metrics").expect("figures are served");
+    let figure = |of: &str| {
+        let line = figures
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}_{of}{{ip_family=\"IPv4\"}} ")));
+        line.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {of} in {figures}"))
+    };
+    assert!(figure("count") >= 1.0, "{figures}");
+    // What happened is noted in whole seconds.
+    assert!(figure("sum") / figure("count") < 5.0, "{figures}");
 }

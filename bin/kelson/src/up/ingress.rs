@@ -8,20 +8,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use k8s_openapi::api::networking::v1::IngressClass;
-use kelson_ingress::{
-    Config as Settings, IngressError, Limits, Listeners, NameServers, Publisher, Routing, Server,
-};
+use kelson_ingress::{Config as Settings, IngressError, Limits, Listeners, NameServers, Publisher, Server};
 use kelson_model::Snapshot;
 use kelson_process::Shutdown;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config::Config;
-use super::listeners;
+use super::{figures, listeners};
 use crate::files;
 use crate::ingress::pages;
 
@@ -47,35 +44,13 @@ pub async fn start(
     }
     publish_class(&client, &settings).await.context("publishing the IngressClass kelson")?;
     let (publisher, routing) = Publisher::new(&settings);
-    serve_pages(config, &publisher, routing.clone(), shutdown, tasks).await;
+    let pages = pages::pages(publisher.metrics(), routing.clone());
+    figures::serve(config, "ingress", pages::PORT, pages, shutdown, tasks).await;
     let server = Server::start(settings.clone(), listeners, &publisher, routing, shutdown.clone());
     let server = server.context("starting the ingress")?;
     tasks.spawn(kelson_ingress::follow(client, snapshots, settings, publisher, shutdown.clone()));
     tasks.spawn(server.finished());
     Ok(Some(served.join(", ")))
-}
-
-/// Its pages, on the pod bridge's address as those of DNS are: for whoever collects figures in the cluster.
-async fn serve_pages(
-    config: &Config,
-    publisher: &Publisher,
-    routing: watch::Receiver<Arc<Routing>>,
-    shutdown: &Shutdown,
-    tasks: &mut JoinSet<()>,
-) {
-    let address = SocketAddr::new(config.gateway(), pages::PORT);
-    match TcpListener::bind(address).await {
-        Ok(listener) => {
-            tasks.spawn(kelson_pages::serve(
-                listener,
-                pages::pages(publisher.metrics(), routing),
-                shutdown.clone(),
-            ));
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the ingress's figures are not served on http://{address}/metrics")
-        }
-    }
 }
 
 fn settings(config: &Config) -> Settings {

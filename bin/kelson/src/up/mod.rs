@@ -6,12 +6,14 @@
 
 mod cluster_dns;
 pub mod config;
+mod figures;
 mod host;
 mod ingress;
 mod listeners;
 pub mod lock;
 mod node;
 mod outside;
+mod proxy;
 mod report;
 mod role;
 pub mod sockets;

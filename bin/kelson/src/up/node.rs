@@ -7,12 +7,10 @@ use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1 as core;
 use kelson_agent::{Agent, AgentConfig, Routes};
 use kelson_apiserver::ApiServer;
-use kelson_cluster::events::Recorder;
 use kelson_dns::Upstream;
-use kelson_model::{Acknowledged, NodeView, Revision};
+use kelson_model::{Acknowledged, Revision};
 use kelson_network::{NetworkConfig, PodNetwork};
 use kelson_process::Shutdown;
-use kelson_proxy::Health;
 use kube::Api;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,10 +19,9 @@ use super::cluster_dns;
 use super::config::Config;
 use super::ingress;
 use super::outside;
+use super::proxy;
 use super::report::Report;
 use super::role;
-use super::sockets;
-use crate::checks;
 
 /// How long the node may take until it is ready before the start is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,14 +62,11 @@ impl Node {
         let host_ports = kelson_cluster::host_ports(as_node.clone(), &config.node_name, shutdown.clone());
         let host_ports = host_ports.await;
         let views = outside::node_views(config, links.clone(), host_ports, tasks);
-        let settings = kelson_proxy::Config { at_connect: sockets::place(config)?, ..Default::default() };
-        let programmed = start_proxy(settings, snapshots.clone(), views.clone(), shutdown, tasks);
-        let told =
-            Recorder::start(client("system:kube-proxy"), checks::source(&config.node_name), shutdown.clone());
-        let health = Health::follow(snapshots.clone(), programmed.clone(), watch::channel(true).1, tasks);
-        tasks.spawn(checks::serve(snapshots.clone(), views, health, told, shutdown.clone()));
+        let as_proxy = client("system:kube-proxy");
+        let programmed =
+            proxy::start(config, as_proxy.clone(), snapshots.clone(), views, shutdown, tasks).await?;
         tasks.spawn(kelson_cluster::publish_programmed(
-            client("system:kube-proxy"),
+            as_proxy.clone(),
             config.node_name.clone(),
             programmed.clone(),
             shutdown.clone(),
@@ -85,7 +79,7 @@ impl Node {
             ingress::start(config, client("system:kelson-ingress"), snapshots, shutdown, tasks).await?;
         let routes = Routes {
             snapshots: routed,
-            everywhere: kelson_cluster::programmed_everywhere(client("system:kube-proxy"), shutdown.clone()),
+            everywhere: kelson_cluster::programmed_everywhere(as_proxy, shutdown.clone()),
         };
         let settings = AgentConfig { routes: Some(routes), ..agent_config(config) };
         let agent = Agent::start(settings, as_node, shutdown.clone());
@@ -138,21 +132,6 @@ fn is_ready(node: &core::Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let ready = |condition: &core::NodeCondition| condition.type_ == "Ready" && condition.status == "True";
     conditions.into_iter().any(ready) && role::is_marked(node)
-}
-
-fn start_proxy(
-    settings: kelson_proxy::Config,
-    snapshots: watch::Receiver<Arc<kelson_model::Snapshot>>,
-    node: watch::Receiver<NodeView>,
-    shutdown: &Shutdown,
-    tasks: &mut JoinSet<()>,
-) -> watch::Receiver<Acknowledged> {
-    let (acknowledged, programmed) = watch::channel(Acknowledged::default());
-    let shutdown = shutdown.clone();
-    tasks.spawn(async move {
-        kelson_proxy::run(settings, snapshots, node, acknowledged, Arc::default(), shutdown).await;
-    });
-    programmed
 }
 
 /// Starts cluster DNS on the pod bridge's address; a line that says where it answers.

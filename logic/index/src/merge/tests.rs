@@ -33,6 +33,7 @@ fn slice(ports: &[(&str, Option<u16>)], endpoints: &[(u8, bool)]) -> Slice {
         ports: ports.iter().map(port).collect(),
         endpoints: endpoints.iter().map(|(last, ready)| endpoint(*last, *ready)).collect(),
         not_for_proxies: false,
+        triggered_ms: 0,
     }
 }
 

@@ -217,3 +217,24 @@ fn interleaving_is_irrelevant() {
         assert_eq!(straight, fold(&order), "seed {seed}, {order:?}");
     }
 }
+
+#[test]
+fn b1_16_the_youngest_trigger_of_a_services_slices_is_known() {
+    let triggered = |name: &str, time: &str| {
+        let mut slice = slice(name, "web", 1);
+        let noted = ("endpoints.kubernetes.io/last-change-trigger-time".to_owned(), time.to_owned());
+        slice.metadata.annotations = Some([noted].into());
+        slice
+    };
+    let mut tracker = Tracker::new();
+    let (early, late) = ("1970-01-01T00:00:01Z", "1970-01-01T00:00:02.5Z");
+    let mut check = |changed: Watched<'_, EndpointSlice>, expected: Option<u64>| {
+        tracker.slices(changed);
+        let snapshot = tracker.snapshot();
+        assert_eq!(snapshot.triggered_ms.get(&ServiceName::new("shop", "web")).copied(), expected);
+    };
+    check(Watched::Applied(&triggered("a", early)), Some(1_000));
+    check(Watched::Applied(&triggered("b", late)), Some(2_500));
+    check(Watched::Deleted(&triggered("b", late)), Some(1_000));
+    check(Watched::Applied(&triggered("a", "yesterday")), None);
+}
