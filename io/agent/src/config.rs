@@ -3,8 +3,14 @@
 //! Values, filled by the subcommand that starts the agent. Nothing here is read from the environment.
 
 use crate::routes::Routes;
+use kelson_pods::pressure::Thresholds;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+/// What a node keeps free unless it is told otherwise. Amounts of disk, not upstream's shares: a machine that somebody
+/// works on is nine tenths full for years, and is not short of anything (docs/decisions/0013).
+pub const EVICTION_HARD: &str =
+    "memory.available<100Mi,nodefs.available<500Mi,nodefs.inodesFree<10k,imagefs.available<500Mi";
 
 /// Everything the agent needs to know; one value a node.
 #[derive(Clone, Debug)]
@@ -31,6 +37,8 @@ pub struct AgentConfig {
     pub exe: PathBuf,
     /// Pods the node takes at most; `status.capacity.pods`.
     pub max_pods: u32,
+    /// What the node may have no less of than; below, pods have to go.
+    pub eviction_hard: Thresholds,
     /// Largest packet on the pod network, bytes.
     pub mtu: u32,
     /// What tells when no node sends a pod new connections any more; none, and pods are told to stop at once.
@@ -52,6 +60,7 @@ impl AgentConfig {
             insecure_registries: Vec::new(),
             exe: PathBuf::from("/proc/self/exe"),
             max_pods: 110,
+            eviction_hard: Thresholds::parse(EVICTION_HARD).expect("a constant that is tested"),
             mtu: 1500,
             routes: None,
         }

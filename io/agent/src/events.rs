@@ -34,15 +34,25 @@ impl Recorder {
         self.tell(about, reason.severity, reason.reason, reason.message);
     }
 
-    /// Records an event about the node. Upstream gives its name for the uid.
+    /// Records an event about the node.
     pub fn record_node(&self, node: &Node, reason: &'static str, message: String) {
+        self.of_node(node, Severity::Normal, reason, message);
+    }
+
+    /// Records bad news about the node.
+    pub fn warn_node(&self, node: &Node, reason: &'static str, message: String) {
+        self.of_node(node, Severity::Warning, reason, message);
+    }
+
+    /// Upstream gives the node's name for the uid.
+    fn of_node(&self, node: &Node, severity: Severity, reason: &'static str, message: String) {
         let about = ObjectReference {
             kind: Some("Node".to_owned()),
             name: node.metadata.name.clone(),
             uid: node.metadata.name.clone(),
             ..ObjectReference::default()
         };
-        self.tell(about, Severity::Normal, reason, message);
+        self.tell(about, severity, reason, message);
     }
 
     fn tell(&self, about: ObjectReference, severity: Severity, reason: &'static str, message: String) {

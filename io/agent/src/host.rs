@@ -9,6 +9,7 @@ use crate::error::{AgentError, file};
 use crate::events::Recorder;
 use crate::objects::Objects;
 use crate::paths::Paths;
+use crate::pressure::Conditions;
 use crate::routes::Left;
 use crate::services::Services;
 use crate::tokens::Tokens;
@@ -35,6 +36,8 @@ pub struct Host {
     /// What lately ceased to lead to its pods.
     pub left: Left,
     pub capacity: Capacity,
+    /// What the node is short of.
+    pub pressure: Conditions,
     pub recorder: Recorder,
     /// The control group of all pods.
     pub cgroup: String,
@@ -61,6 +64,7 @@ impl Host {
             capacity: Capacity::read(&config.data_dir),
             cgroup: pods_cgroup(&config.data_dir)?,
             services,
+            pressure: Conditions::default(),
             left: Left::default(),
             recorder,
             client,

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kelson_images::{Auth, PullOptions};
 use kelson_pods::{
-    HookKind, ImageFacts, ProbeKind, ProbeOutcome, PullError, Report, Run, StartError, StopSignal,
+    HookKind, ImageFacts, ProbeKind, ProbeOutcome, PullError, Report, Run, StartError, StopSignal, pressure,
 };
 use kelson_runtime::{ContainerConfig, ContainerState, Phase};
 use kube::Api;
@@ -47,6 +47,9 @@ pub async fn mount(host: &Host, pod: &Pod, ips: &[String], mounted: Mounted) -> 
     if let Some(message) = misplaced(host, pod).await {
         return report(Report::Rejected { reason: "NodeAffinity", message });
     }
+    if let Some(message) = unbearable(host, pod) {
+        return report(Report::Rejected { reason: "Evicted", message });
+    }
     report(match volumes::mount_all(host, pod, ips, mounted).await {
         Ok(()) => Report::VolumesMounted,
         Err(messages) => Report::VolumesFailed(messages),
@@ -64,6 +67,12 @@ async fn misplaced(host: &Host, pod: &Pod) -> Option<String> {
     let node = Api::<Node>::all(host.client.clone()).get(&host.config.node_name).await.ok()?;
     let why = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
     (!kelson_plans::schedule::allows(pod, &node)).then(|| why.to_owned())
+}
+
+/// Why a node that is short of something does not take a pod that it has not taken yet.
+fn unbearable(host: &Host, pod: &Pod) -> Option<String> {
+    let taken = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+    pressure::refusal(&host.pressure.borrow(), pod).filter(|_| !taken)
 }
 
 /// Nothing is told: the files themselves are the outcome.

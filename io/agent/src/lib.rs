@@ -23,6 +23,7 @@ mod node;
 mod objects;
 mod paths;
 mod pods;
+mod pressure;
 mod probes;
 mod reclaim;
 mod routes;
@@ -35,9 +36,10 @@ mod tokens;
 mod volumes;
 
 pub use cgroup::pods_cgroup;
-pub use config::AgentConfig;
+pub use config::{AgentConfig, EVICTION_HARD};
 pub use destroy::destroy;
 pub use error::AgentError;
+pub use kelson_pods::pressure::Thresholds;
 pub use node::VERSION;
 pub use routes::Routes;
 
@@ -83,6 +85,7 @@ impl Agent {
             let follow = async move { routes::follow(routes, &host.config.node_name, &host.left).await };
             tasks.spawn(until(shutdown.clone(), follow));
         }
+        tasks.spawn(until(shutdown.clone(), pressure::run(host.clone(), directory.clone())));
         tasks.spawn(pods::run(host.clone(), left, directory.clone(), shutdown));
         Ok(Agent { host, directory, registered, tasks })
     }

@@ -16,10 +16,11 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference, Time};
+use kelson_pods::pressure::Condition;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -40,6 +41,7 @@ const IMAGES_MAX: usize = 50;
 
 /// Keeps the Node and its lease for ever; `registered` becomes true once the API has both.
 pub async fn run(host: &Host, registered: watch::Sender<bool>) {
+    let mut pressure = host.pressure.subscribe();
     let mut node = loop {
         match register(host).await {
             Ok(node) => break node,
@@ -54,14 +56,17 @@ pub async fn run(host: &Host, registered: watch::Sender<bool>) {
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported = Instant::now();
     loop {
-        renew.tick().await;
+        let changed = tokio::select! {
+            _ = renew.tick() => false,
+            changed = pressure.changed() => changed.is_ok(),
+        };
         let (stands, now) = look(host).await;
         node = now.unwrap_or(node);
         match lease(&host.client, &host.config.node_name, &node).await {
             Ok(()) => drop(registered.send_replace(true)),
             Err(error) => tracing::warn!(error = chain(&error), "cannot renew the node's lease"),
         }
-        if reported.elapsed() >= REPORT || !stands {
+        if reported.elapsed() >= REPORT || !stands || changed {
             reported = Instant::now();
             if let Err(error) = write_status(host).await {
                 tracing::warn!(error = chain(&error), "cannot write the node's status");
@@ -185,7 +190,7 @@ fn status(host: &Host, now: Timestamp) -> NodeStatus {
         ]),
         capacity: Some(resources.clone()),
         allocatable: Some(resources),
-        conditions: Some(conditions(now)),
+        conditions: Some(conditions(&host.pressure.borrow(), now)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }),
         }),
@@ -204,13 +209,13 @@ fn resources(capacity: &Capacity, max_pods: u32) -> BTreeMap<String, Quantity> {
     ])
 }
 
-fn conditions(now: Timestamp) -> Vec<NodeCondition> {
-    let all = [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-    ];
+fn conditions(short: &BTreeSet<Condition>, now: Timestamp) -> Vec<NodeCondition> {
+    let of_pressure = Condition::ALL.into_iter().map(|condition| {
+        let holds = short.contains(&condition);
+        let (reason, message) = condition.words(holds);
+        (condition.name(), if holds { "True" } else { "False" }, reason, message)
+    });
+    let all = of_pressure.chain([("Ready", "True", "KubeletReady", "kubelet is posting ready status")]);
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let condition = |(kind, status, reason, message): (&str, &str, &str, &str)| NodeCondition {
         type_: kind.to_owned(),
@@ -220,7 +225,7 @@ fn conditions(now: Timestamp) -> Vec<NodeCondition> {
         last_heartbeat_time: Some(Time(now)),
         last_transition_time: Some(Time(now)),
     };
-    all.into_iter().map(condition).collect()
+    all.map(condition).collect()
 }
 
 fn images(host: &Host) -> Vec<ContainerImage> {

@@ -16,9 +16,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What each pod's task tells others, by uid.
+/// What each pod's task tells others, and how it is told something, by uid.
 #[derive(Clone, Default)]
-pub struct Directory(Arc<RwLock<BTreeMap<String, watch::Receiver<Public>>>>);
+pub struct Directory(Arc<RwLock<BTreeMap<String, Ends>>>);
+
+/// Where a task speaks, and where it hears.
+type Ends = (watch::Receiver<Public>, watch::Sender<Seen>);
 
 impl Directory {
     /// The pod of this name, with what is known of it now.
@@ -33,6 +36,7 @@ impl Directory {
         };
         // Of two pods of one name the younger is meant; the elder is on its way out.
         all.values()
+            .map(|(public, _)| public)
             .filter(named)
             .max_by_key(|it| it.borrow().pod.as_ref().map(|pod| pod.metadata.creation_timestamp.clone()))
             .cloned()
@@ -40,7 +44,26 @@ impl Directory {
 
     /// Every pod's object.
     pub fn pods(&self) -> Vec<Arc<Pod>> {
-        self.0.read().expect("no holder panics").values().filter_map(|it| it.borrow().pod.clone()).collect()
+        self.all().into_iter().filter_map(|public| public.pod).collect()
+    }
+
+    /// What is known of every pod.
+    pub fn all(&self) -> Vec<Public> {
+        let all = self.0.read().expect("no holder panics");
+        all.values().map(|(public, _)| public.borrow().clone()).collect()
+    }
+
+    /// What is known of one pod.
+    pub fn by_uid(&self, uid: &str) -> Option<Public> {
+        let all = self.0.read().expect("no holder panics");
+        all.get(uid).map(|(public, _)| public.borrow().clone())
+    }
+
+    /// Tells a pod that it has to go, for what it uses of the node.
+    pub fn evict(&self, uid: &str, message: String) {
+        if let Some((_, seen)) = self.0.read().expect("no holder panics").get(uid) {
+            seen.send_modify(|seen| seen.displaced = Some(message));
+        }
     }
 }
 
@@ -95,17 +118,17 @@ impl Pods {
     fn applied(&mut self, pod: Arc<Pod>) {
         let uid = uid(&pod);
         match self.known.get(&uid) {
-            Some(seen) => drop(seen.send_replace(Seen { pod, gone: false })),
+            Some(seen) => seen.send_modify(|seen| (seen.pod, seen.gone) = (pod, false)),
             None => self.begin(uid, pod),
         }
     }
 
     fn begin(&mut self, uid: String, pod: Arc<Pod>) {
-        let (seen_tell, seen) = watch::channel(Seen { pod: pod.clone(), gone: false });
+        let (seen_tell, seen) = watch::channel(Seen { pod: pod.clone(), gone: false, displaced: None });
         let (public_tell, public) = watch::channel(Public { pod: Some(pod), ..Public::default() });
         let adopted = self.left.remove(&uid);
+        self.directory.0.write().expect("no holder panics").insert(uid.clone(), (public, seen_tell.clone()));
         self.known.insert(uid.clone(), seen_tell);
-        self.directory.0.write().expect("no holder panics").insert(uid.clone(), public);
         let work = Box::pin(task::run(self.host.clone(), seen, adopted, public_tell, self.shutdown.clone()));
         self.tasks.spawn(async move {
             work.await;

@@ -37,6 +37,8 @@ pub struct Seen {
     pub pod: Arc<Pod>,
     /// The API no longer has it; `pod` is its last state.
     pub gone: bool,
+    /// It has to go for what it uses of the node; the message is upstream's.
+    pub displaced: Option<String>,
 }
 
 /// What others may know about a pod that is at work: its handle and its containers.
@@ -314,6 +316,9 @@ impl Task {
         }
         self.writer.seen(&self.pod);
         self.publish();
+        if let Some(message) = seen.displaced {
+            self.report(Report::Displaced(message));
+        }
         if seen.gone {
             self.report(Report::Gone);
         }

@@ -22,6 +22,7 @@ mod session;
 mod shim;
 mod signals;
 mod state;
+mod usage;
 mod wire;
 
 pub use cgroups::{remove_if_unused as remove_unused_cgroup, unified_dir};
@@ -39,3 +40,4 @@ pub use shim::shim_main;
 pub use shim::users::{Identity, resolve_user};
 pub use signals::parse_signal;
 pub use state::{ContainerState, EXIT_UNKNOWN, Phase};
+pub use usage::Usage;

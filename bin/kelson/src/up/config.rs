@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use kelson_agent::Thresholds;
 use kelson_machinery::names;
 use kelson_model::Cidr;
 use kelson_plans::load_balancer::Pool;
@@ -70,6 +71,9 @@ pub struct Flags {
     /// Port of this node that Ingresses are served on over HTTPS; 0 for none
     #[arg(long, default_value_t = 443)]
     ingress_https_port: u16,
+    /// What the node may have no less of than; below, pods have to go
+    #[arg(long, default_value = kelson_agent::EVICTION_HARD)]
+    eviction_hard: String,
     /// Whether pods' connections to Services are translated as they call connect(), where the kernel can
     #[arg(long, value_enum, default_value = "auto")]
     socket_translation: SocketTranslation,
@@ -107,6 +111,7 @@ pub struct Config {
     /// Where Ingresses are served over HTTP and HTTPS; 0 is nowhere.
     pub ingress_ports: (u16, u16),
     pub socket_translation: SocketTranslation,
+    pub eviction_hard: Thresholds,
 }
 
 impl Config {
@@ -158,6 +163,8 @@ pub fn parse(flags: Flags, host_name: &str, default_node_ip: Option<IpAddr>) -> 
         load_balancer_ranges,
         ingress_ports: ingress_ports(flags.ingress_http_port, flags.ingress_https_port)?,
         socket_translation: flags.socket_translation,
+        eviction_hard: Thresholds::parse(&flags.eviction_hard)
+            .map_err(|why| usage("--eviction-hard", why))?,
         data_dir: flags.data_dir,
         pod_cidr,
         service_cidr,

@@ -2,54 +2,59 @@
 //!
 //! `grpc.health.v1.Health/Check` with `HealthCheckRequest { service = 1 }`; healthy is `status = 1` (SERVING).
 
-use super::{address, dial_error};
+use super::address;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kelson_pods::ProbeOutcome;
+use std::borrow::Cow;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 4096;
 const SERVING: u64 = 1;
 
-/// Asks for the health of `service`, within `limit`.
+/// Asks for the health of `service`, within `limit`. The texts are upstream's, whose client takes a refused connection
+/// for one that may still come, and tries until its time is over.
 pub async fn check(host: &str, port: u16, service: &str, limit: Duration) -> ProbeOutcome {
-    match tokio::time::timeout(limit, ask(host, port, service)).await {
+    let (end, within) = (Instant::now() + limit, limit.as_secs());
+    let Ok(Ok(stream)) = timeout_at(end, TcpStream::connect((host, port))).await else {
+        sleep_until(end).await;
+        let address = address(host, port);
+        return ProbeOutcome::Failure(format!(
+            "timeout: failed to connect service \"{address}\" within {within}s: context deadline exceeded"
+        ));
+    };
+    match timeout_at(end, ask(stream, &address(host, port), service)).await {
         Ok(Ok(SERVING)) => ProbeOutcome::Success,
         Ok(Ok(status)) => {
             ProbeOutcome::Failure(format!("service unhealthy (responded with \"{}\")", name(status)))
         }
         Ok(Err(why)) => ProbeOutcome::Failure(why),
-        Err(_) => {
-            let within = limit.as_secs();
-            ProbeOutcome::Failure(format!(
-                "timeout: failed to connect service \"{}\" within {within}s: context deadline exceeded",
-                address(host, port)
-            ))
-        }
+        Err(_) => ProbeOutcome::Failure(format!("timeout: health rpc did not complete within {within}s")),
     }
 }
 
-fn name(status: u64) -> &'static str {
+fn name(status: u64) -> Cow<'static, str> {
     match status {
-        1 => "SERVING",
-        2 => "NOT_SERVING",
-        3 => "SERVICE_UNKNOWN",
-        _ => "UNKNOWN",
+        0 => "UNKNOWN".into(),
+        1 => "SERVING".into(),
+        2 => "NOT_SERVING".into(),
+        3 => "SERVICE_UNKNOWN".into(),
+        other => other.to_string().into(),
     }
 }
 
 /// The status the server answered.
-async fn ask(host: &str, port: u16, service: &str) -> Result<u64, String> {
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| dial_error(host, port, &error))?;
+async fn ask(stream: TcpStream, address: &str, service: &str) -> Result<u64, String> {
     let failed = |error: hyper::Error| format!("error: health rpc probe failed: {error}");
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(failed)?;
     let connection = tokio::spawn(connection);
-    let request = Request::post(format!("http://{}/grpc.health.v1.Health/Check", address(host, port)))
+    let request = Request::post(format!("http://{address}/grpc.health.v1.Health/Check"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("user-agent", super::http::PROBE_AGENT)
@@ -75,19 +80,46 @@ async fn status(answer: hyper::Response<hyper::body::Incoming>) -> Result<u64, S
         .ok_or_else(|| "error: health rpc probe failed: the answer cannot be read".to_owned())
 }
 
+/// What the call failed with, if it did.
 fn grpc_error(headers: &hyper::HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
-    match text("grpc-status")? {
-        "0" => None,
-        "12" => Some(
-            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
-                .to_owned(),
+    let code = text("grpc-status").filter(|code| *code != "0")?;
+    let message = text("grpc-message").unwrap_or_default();
+    let message = percent_encoding::percent_decode_str(message).decode_utf8_lossy();
+    Some(match code {
+        "12" => format!(
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {message}"
         ),
-        code => Some(format!(
-            "error: health rpc probe failed: rpc error: code = {code} desc = {}",
-            text("grpc-message").unwrap_or_default()
-        )),
-    }
+        code => {
+            let code = code_name(code);
+            format!("error: health rpc probe failed: rpc error: code = {code} desc = {message}")
+        }
+    })
+}
+
+/// A code by the name that gRPC's own library gives it.
+fn code_name(code: &str) -> Cow<'static, str> {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    ];
+    let known = code.parse::<usize>().ok().and_then(|code| NAMES.get(code));
+    known.map_or_else(|| format!("Code({code})").into(), |name| Cow::Borrowed(*name))
 }
 
 /// The length-prefixed message `{ service = 1: string }`.
@@ -150,5 +182,23 @@ mod tests {
         check(&[0, 0, 0, 0, 9, 8], None);
         check(&[0, 255, 255, 255, 255], None);
         check(&[], None);
+    }
+
+    #[test]
+    fn what_a_call_failed_with_is_in_upstreams_words() {
+        let check = |code: &str, message: &str, expected: Option<&str>| {
+            let mut headers = hyper::HeaderMap::new();
+            headers.insert("grpc-status", code.parse().unwrap());
+            headers.insert("grpc-message", message.parse().unwrap());
+            assert_eq!(grpc_error(&headers).as_deref(), expected);
+        };
+        check("0", "", None);
+        let text = "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service";
+        check("5", "unknown%20service", Some(text));
+        let text = "error: health rpc probe failed: rpc error: code = Code(77) desc = ";
+        check("77", "", Some(text));
+        let text =
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): no";
+        check("12", "no", Some(text));
     }
 }

@@ -15,7 +15,7 @@ mod usage;
 pub use payload::references;
 pub use persistent::{PROVISIONER, claim_name, own_directory};
 pub use sub_path::bind;
-pub use usage::is_limited;
+pub use usage::{Used, is_limited, used};
 
 use crate::host::Host;
 use k8s_openapi::api::core::v1::{Pod, Volume};

@@ -1,4 +1,4 @@
-//! emptyDirs with a size limit: how much is in them, and whether that is too much.
+//! How much is on disk: in emptyDirs with a size limit, and whether that is too much; below any directory.
 //!
 //! Counts what is on disk (blocks, as `du` does), not what files claim to be; never leaves the volume by a link or a
 //! mount. Volumes in memory are bounded by their file system and not looked at.
@@ -7,6 +7,7 @@ use crate::host::Host;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use kelson_machinery::quantity::Quantity;
 use std::collections::BTreeSet;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ pub fn is_limited(pod: &Pod) -> bool {
 pub fn overrun(host: &Host, pod: &Pod) -> Option<String> {
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let (volume, limit, _) =
-        limits(pod).find(|(volume, _, bytes)| used(&host.paths.volume(uid, &volume.name)) > *bytes)?;
+        limits(pod).find(|(volume, _, bytes)| used(&host.paths.volume(uid, &volume.name)).bytes > *bytes)?;
     Some(format!("Usage of EmptyDir volume \"{}\" exceeds the limit \"{limit}\". ", volume.name))
 }
 
@@ -34,17 +35,40 @@ fn limits(pod: &Pod) -> impl Iterator<Item = (&Volume, &str, u64)> {
     })
 }
 
-/// Bytes of disk below `path`, a file with several names counted once.
-fn used(path: &Path) -> u64 {
-    let Ok(root) = path.symlink_metadata() else { return 0 };
-    let (mut open, mut seen, mut sum) = (vec![PathBuf::from(path)], BTreeSet::new(), 0u64);
+/// What is on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    pub bytes: u64,
+    /// Files and directories.
+    pub files: u64,
+}
+
+impl Used {
+    pub fn add(&mut self, other: Used) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.files = self.files.saturating_add(other.files);
+    }
+
+    fn count(&mut self, meta: &Metadata) {
+        self.add(Used { bytes: meta.blocks().saturating_mul(512), files: 1 });
+    }
+}
+
+/// What is below `path`, or is `path` itself if it is a file; a file with several names counts once.
+pub fn used(path: &Path) -> Used {
+    let (mut open, mut seen, mut sum) = (vec![PathBuf::from(path)], BTreeSet::new(), Used::default());
+    let Ok(root) = path.symlink_metadata() else { return sum };
+    if !root.is_dir() {
+        sum.count(&root);
+        return sum;
+    }
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             let Ok(meta) = entry.metadata() else { continue };
             if meta.dev() != root.dev() || (meta.nlink() > 1 && !meta.is_dir() && !seen.insert(meta.ino())) {
                 continue;
             }
-            sum = sum.saturating_add(meta.blocks().saturating_mul(512));
+            sum.count(&meta);
             if meta.is_dir() {
                 open.push(entry.path());
             }

@@ -51,6 +51,14 @@ fn cluster_dns_follows_the_service_range() {
 }
 
 #[test]
+fn what_the_node_keeps_free_is_read_as_the_kubelet_reads_it() {
+    assert!(!config("").unwrap().eviction_hard.is_empty());
+    assert!(config("--eviction-hard=").unwrap().eviction_hard.is_empty());
+    assert!(config("--eviction-hard memory.available<1Gi,nodefs.available<10%").is_ok());
+    check("--eviction-hard swap<1Gi", "--eviction-hard: unsupported eviction signal swap");
+}
+
+#[test]
 fn balancer_ranges_are_off_unless_given() {
     assert!(config("").unwrap().load_balancer_ranges.is_empty());
     let given = config("--load-balancer-cidr 10.10.0.1/26 --load-balancer-cidr 192.0.2.240/28").unwrap();
