@@ -112,7 +112,7 @@ async fn sources(host: &Host, pod: &Pod, ips: &[String]) -> Sources {
     let links = pod.spec.as_ref().and_then(|it| it.enable_service_links).unwrap_or(true);
     let services = {
         let known = host.services.borrow();
-        service_env::variables(known.iter().flat_map(|it| it.values()).map(|it| &**it), &namespace, links)
+        service_env::variables(known.iter().flat_map(|it| it.values()).map(|it| &it.linked), &namespace, links)
     };
     let mut sources = Sources {
         services,

@@ -4,9 +4,9 @@
 //! data plane) holds no pod back.
 
 use crate::services::Services;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Pod;
 use kelson_model::{PodRef, Revision, Snapshot, Ways};
-use kelson_plans::{pod, select};
+use kelson_plans::pod;
 use kelson_pods::{Departures, Drain, Sight};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -89,19 +89,10 @@ fn reference(pod: &Pod) -> PodRef {
 /// Whether a Service with an address of its own chooses the pod; true while Services are not known.
 fn is_chosen(pod: &Pod, services: &Services) -> bool {
     let Some(services) = services else { return true };
-    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-    let of_namespace = services.range((namespace.clone(), String::new())..);
+    let namespace: Box<str> = pod.metadata.namespace.as_deref().unwrap_or_default().into();
+    let of_namespace = services.range((namespace.clone(), Box::default())..);
     let mut of_namespace = of_namespace.take_while(|((of, _), _)| *of == namespace);
-    of_namespace.any(|(_, service)| chooses(service, pod))
-}
-
-fn chooses(service: &Service, pod: &Pod) -> bool {
-    let Some(spec) = &service.spec else { return false };
-    let labels = service.metadata.labels.as_ref();
-    let foreign = labels.is_some_and(|it| it.contains_key("service.kubernetes.io/service-proxy-name"));
-    let published = spec.cluster_ip.as_deref().is_some_and(|ip| !ip.is_empty() && ip != "None");
-    let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty() && published && !foreign);
-    selector.is_some_and(|selector| select::matches_all(selector, pod.metadata.labels.as_ref()))
+    of_namespace.any(|(_, service)| service.chooses(pod.metadata.labels.as_ref()))
 }
 
 #[cfg(test)]

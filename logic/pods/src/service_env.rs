@@ -5,22 +5,60 @@
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use std::collections::BTreeMap;
 
+/// What variables are made of: a Service that has an address to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    namespace: Box<str>,
+    name: Box<str>,
+    address: Box<str>,
+    ports: Box<[Port]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Port {
+    name: Box<str>,
+    number: i32,
+    /// `TCP`, `UDP` or `SCTP`.
+    protocol: Box<str>,
+}
+
+impl Linked {
+    /// What there is to say of a Service; `None` if it has no address.
+    pub fn of(service: &Service) -> Option<Linked> {
+        let (meta, ports) = (&service.metadata, service.spec.as_ref().and_then(|spec| spec.ports.as_deref()));
+        Some(Linked {
+            namespace: meta.namespace.as_deref()?.into(),
+            name: meta.name.as_deref()?.into(),
+            address: cluster_ip(service)?.into(),
+            ports: ports.unwrap_or_default().iter().map(port).collect(),
+        })
+    }
+}
+
+fn port(port: &ServicePort) -> Port {
+    Port {
+        name: port.name.as_deref().unwrap_or_default().into(),
+        number: port.port,
+        protocol: port.protocol.as_deref().filter(|it| !it.is_empty()).unwrap_or("TCP").into(),
+    }
+}
+
+/// The Service's address, if it has one to connect to.
+fn cluster_ip(service: &Service) -> Option<&str> {
+    let spec = service.spec.as_ref()?;
+    let external = spec.type_.as_deref() == Some("ExternalName");
+    spec.cluster_ip.as_deref().filter(|ip| !external && !ip.is_empty() && *ip != "None")
+}
+
 /// The variables for a pod of `namespace`; `links` is `enableServiceLinks`.
 pub fn variables<'a>(
-    services: impl IntoIterator<Item = &'a Service>,
+    services: impl IntoIterator<Item = &'a Linked>,
     namespace: &str,
     links: bool,
 ) -> Vec<(String, String)> {
-    let mut chosen: BTreeMap<&str, &Service> = BTreeMap::new();
+    let mut chosen: BTreeMap<&str, &Linked> = BTreeMap::new();
     for service in services {
-        let (Some(name), Some(of)) =
-            (service.metadata.name.as_deref(), service.metadata.namespace.as_deref())
-        else {
-            continue;
-        };
-        if cluster_ip(service).is_none() {
-            continue;
-        }
+        let (of, name) = (&*service.namespace, &*service.name);
         let api = of == "default" && name == "kubernetes";
         if links && of == namespace {
             chosen.insert(name, service);
@@ -31,48 +69,33 @@ pub fn variables<'a>(
     chosen.values().flat_map(|service| of_service(service)).collect()
 }
 
-/// The Service's address, if it has one to connect to.
-fn cluster_ip(service: &Service) -> Option<&str> {
-    let spec = service.spec.as_ref()?;
-    let external = spec.type_.as_deref() == Some("ExternalName");
-    spec.cluster_ip.as_deref().filter(|ip| !external && !ip.is_empty() && *ip != "None")
-}
-
-fn of_service(service: &Service) -> Vec<(String, String)> {
-    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-    let (Some(ip), Some(first)) = (cluster_ip(service), ports.first()) else { return Vec::new() };
-    let name = variable_name(service.metadata.name.as_deref().unwrap_or_default());
+fn of_service(service: &Linked) -> Vec<(String, String)> {
+    let (ip, ports) = (&*service.address, &*service.ports);
+    let Some(first) = ports.first() else { return Vec::new() };
+    let name = variable_name(&service.name);
     let mut all = vec![
         (format!("{name}_SERVICE_HOST"), ip.to_owned()),
-        (format!("{name}_SERVICE_PORT"), first.port.to_string()),
+        (format!("{name}_SERVICE_PORT"), first.number.to_string()),
     ];
-    for port in ports {
-        if let Some(port_name) = port.name.as_deref().filter(|it| !it.is_empty()) {
-            all.push((
-                format!("{name}_SERVICE_PORT_{}", port_name.to_uppercase().replace('-', "_")),
-                port.port.to_string(),
-            ));
-        }
+    for port in ports.iter().filter(|port| !port.name.is_empty()) {
+        let port_name = port.name.to_uppercase().replace('-', "_");
+        all.push((format!("{name}_SERVICE_PORT_{port_name}"), port.number.to_string()));
     }
     all.push((format!("{name}_PORT"), url(ip, first)));
     for port in ports {
-        let prefix = format!("{name}_PORT_{}_{}", port.port, protocol(port));
+        let prefix = format!("{name}_PORT_{}_{}", port.number, port.protocol);
         all.push((prefix.clone(), url(ip, port)));
-        all.push((format!("{prefix}_PROTO"), protocol(port).to_lowercase()));
-        all.push((format!("{prefix}_PORT"), port.port.to_string()));
+        all.push((format!("{prefix}_PROTO"), port.protocol.to_lowercase()));
+        all.push((format!("{prefix}_PORT"), port.number.to_string()));
         all.push((format!("{prefix}_ADDR"), ip.to_owned()));
     }
     all
 }
 
-fn protocol(port: &ServicePort) -> &str {
-    port.protocol.as_deref().filter(|it| !it.is_empty()).unwrap_or("TCP")
-}
-
 /// `tcp://10.96.0.1:443`; an IPv6 address in brackets (E4).
-fn url(ip: &str, port: &ServicePort) -> String {
+fn url(ip: &str, port: &Port) -> String {
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    format!("{}://{host}:{}", protocol(port).to_lowercase(), port.port)
+    format!("{}://{host}:{}", port.protocol.to_lowercase(), port.number)
 }
 
 /// A Service's name as part of a variable's (E3).

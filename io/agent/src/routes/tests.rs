@@ -1,16 +1,16 @@
 //! Which pods a Service may be about to lead to.
 
 use super::is_chosen;
-use crate::services::Services;
-use k8s_openapi::api::core::v1::Pod;
+use crate::services::{Known, Services, key};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Whether the pod `shop/p` of app web is chosen when these Services are in the namespace `of`.
 fn check(of: &str, spec: Value, labels: Value, expected: bool) {
     let service = json!({"metadata": {"namespace": of, "name": "s", "labels": labels}, "spec": spec});
-    let service = Arc::new(serde_json::from_value(service).unwrap());
-    let services: Services = Some([((of.to_owned(), "s".to_owned()), service)].into());
+    let service: Service = serde_json::from_value(service).unwrap();
+    let services: Services =
+        Some(Known::of(&service).map(|known| (key(&service), known)).into_iter().collect());
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"namespace": "shop", "name": "p", "labels": {"app": "web"}}
     }))

@@ -3,14 +3,21 @@
 use super::world::pod;
 use crate::env::{Sources, environment, expand};
 use crate::process::{self, ImageProcess};
+use crate::qos_class;
 use crate::resources::{self, Cgroup};
-use crate::{qos_class, service_env};
+use crate::service_env::{self, Linked};
 use k8s_openapi::api::core::v1::{Container, Service};
 use serde_json::{Value, json};
 
 fn service(name: &str, namespace: &str, spec: Value) -> Service {
     serde_json::from_value(json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec}))
         .expect("a Service")
+}
+
+/// The variables for a pod of the namespace `ns`.
+fn variables<'a>(services: impl IntoIterator<Item = &'a Service>, links: bool) -> Vec<(String, String)> {
+    let linked: Vec<Linked> = services.into_iter().filter_map(Linked::of).collect();
+    service_env::variables(&linked, "ns", links)
 }
 
 fn lines(variables: &[(String, String)]) -> Vec<String> {
@@ -28,7 +35,7 @@ fn e1_e2_e3_both_styles_of_service_variables() {
     let headless = service("h", "ns", json!({"clusterIP": "None", "ports": [{"port": 1}]}));
     let external = service("e", "ns", json!({"type": "ExternalName", "externalName": "x.y"}));
     let elsewhere = service("o", "other", json!({"clusterIP": "10.96.0.8", "ports": [{"port": 1}]}));
-    let got = service_env::variables([&web, &headless, &external, &elsewhere], "ns", true);
+    let got = variables([&web, &headless, &external, &elsewhere], true);
     assert_eq!(
         lines(&got),
         [
@@ -51,11 +58,8 @@ fn e1_e2_e3_both_styles_of_service_variables() {
 
 #[test]
 fn e3_e4_digits_first_and_ipv6() {
-    let got = service_env::variables(
-        [&service("1x", "ns", json!({"clusterIP": "fd00::1", "ports": [{"port": 80}]}))],
-        "ns",
-        true,
-    );
+    let got =
+        variables([&service("1x", "ns", json!({"clusterIP": "fd00::1", "ports": [{"port": 80}]}))], true);
     assert_eq!(lines(&got)[0], "_1X_SERVICE_HOST=fd00::1");
     assert_eq!(lines(&got)[2], "_1X_PORT=tcp://[fd00::1]:80");
 }
@@ -69,9 +73,9 @@ fn e5_the_api_is_always_named_and_links_may_be_off() {
     );
     let own = service("kubernetes", "ns", json!({"clusterIP": "10.96.0.7", "ports": [{"port": 1}]}));
     let check = |links: bool, host: &str| {
-        let got = service_env::variables([&api, &own], "ns", links);
+        let got = variables([&api, &own], links);
         assert_eq!(lines(&got)[0], format!("KUBERNETES_SERVICE_HOST={host}"));
-        let got = service_env::variables([&own, &api], "ns", links);
+        let got = variables([&own, &api], links);
         assert_eq!(lines(&got)[0], format!("KUBERNETES_SERVICE_HOST={host}"));
     };
     check(false, "10.96.0.1");
