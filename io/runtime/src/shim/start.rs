@@ -68,9 +68,7 @@ fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
     join_unified(&path).map_err(|error| format!("join cgroup {path}: {error}"))?;
     adjust_oom_score(config);
     let console = match config.tty {
-        true => Some(
-            UnixListener::bind(dir.join(CONSOLE)).map_err(|error| format!("make the terminal: {error}"))?,
-        ),
+        true => Some(listen(&dir).map_err(|error| format!("make the terminal: {error}"))?),
         false => None,
     };
     let program = Program { cradle: cradle.number(), confinement };
@@ -140,13 +138,10 @@ fn adjust_oom_score(config: &ContainerConfig) {
     }
 }
 
-/// The engine's library allows /dev/net/tun to every container; container engines do not.
-fn forbid_tun(path: &str) {
-    if let Some(dir) = cgroups::v1_dir("devices", path)
-        && let Err(error) = fs::write(dir.join("devices.deny"), "c 10:200 rwm")
-    {
-        eprintln!("could not forbid /dev/net/tun in {}: {error}", dir.display());
-    }
+/// Through the directory's descriptor: a socket's address holds 107 bytes, a path may hold more.
+fn listen(dir: &Path) -> std::io::Result<UnixListener> {
+    let dir = fs::File::open(dir)?;
+    UnixListener::bind(format!("/proc/self/fd/{}/{CONSOLE}", dir.as_raw_fd()))
 }
 
 /// The engine has sent the master already: it is waiting in the listener's queue.

@@ -140,17 +140,19 @@ pub async fn attach_and_stdin(world: &World) {
 
 pub async fn terminal_container(world: &World) {
     let pod = world.pod("term").await;
-    let mut config = world.shell("c", "tty; read line; stty size; echo $line; exit 6");
+    // As long as a pod's uid and a name can be: a path of more than the 107 bytes of a socket's address.
+    let id = ["0123456789"; 10].concat();
+    let mut config = world.shell(&id, "tty; read line; stty size; echo $line; exit 6");
     config.tty = true;
     config.stdin = true;
     pod.create(&config).await.unwrap();
-    pod.start("c").await.unwrap();
+    pod.start(&id).await.unwrap();
     let mut session =
-        pod.attach("c", &AttachConfig { stdin: true, stdout: true, stderr: false }).await.unwrap();
+        pod.attach(&id, &AttachConfig { stdin: true, stdout: true, stderr: false }).await.unwrap();
     session.resize(100, 30).unwrap();
     session.stdin.as_mut().unwrap().write_all(b"hello\n").await.unwrap();
     assert_eq!(session.wait().await.unwrap(), 6);
-    assert_eq!(until(&pod, "c", |state| state.phase == Phase::Exited).await.exit_code, 6);
-    let log = world.output("c").join("\n");
+    assert_eq!(until(&pod, &id, |state| state.phase == Phase::Exited).await.exit_code, 6);
+    let log = world.output(&id).join("\n");
     assert!(log.contains("/dev/pts/0") && log.contains("30 100") && log.contains("hello"), "{log:?}");
 }
