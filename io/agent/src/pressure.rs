@@ -133,7 +133,7 @@ async fn evict(host: &Arc<Host>, directory: &Directory, starved: &Starved) -> Op
     let (pod, text) = (&chosen.pod.0, message(starved, &chosen.pod.0, &chosen.usage));
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     let (namespace, name) = (pod.metadata.namespace.as_deref(), pod.metadata.name.as_deref());
-    tracing::info!(namespace, name, message = text, "evicting a pod");
+    tracing::info!(namespace, name, why = text, "evicting a pod");
     directory.evict(&uid, text);
     Some(uid)
 }
