@@ -138,6 +138,15 @@ fn adjust_oom_score(config: &ContainerConfig) {
     }
 }
 
+/// The engine's library allows /dev/net/tun to every container; container engines do not.
+fn forbid_tun(path: &str) {
+    if let Some(dir) = cgroups::v1_dir("devices", path)
+        && let Err(error) = fs::write(dir.join("devices.deny"), "c 10:200 rwm")
+    {
+        eprintln!("could not forbid /dev/net/tun in {}: {error}", dir.display());
+    }
+}
+
 /// Through the directory's descriptor: a socket's address holds 107 bytes, a path may hold more.
 fn listen(dir: &Path) -> std::io::Result<UnixListener> {
     let dir = fs::File::open(dir)?;
