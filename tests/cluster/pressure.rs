@@ -1,6 +1,6 @@
 //! A node whose disk fills up: it says so, ends the pod that filled it, and takes no other until there is room again.
 //!
-//! The disk is a file system of the test's own, in memory, mounted where the node keeps everything.
+//! The disk is a file system of the test's own, in memory, mounted where the test and the node keep everything.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,6 @@ struct Disk(PathBuf);
 
 impl Disk {
     fn mount(at: &Path, size: &str) -> Self {
-        std::fs::create_dir_all(at).expect("the directory is made");
         let options = format!("size={size},mode=755");
         nix::mount::mount(Some("small"), at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
             .expect("a file system in memory");
@@ -29,14 +28,14 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = nix::mount::umount2(&self.0, MntFlags::MNT_DETACH);
-        let _ = std::fs::remove_dir_all(self.0.parent().expect("below the test's directory"));
+        let _ = std::fs::remove_dir(&self.0);
     }
 }
 
 /// A node with a disk of 384 MiB, of which 128 have to stay free.
 fn small(name: &str) -> Small {
     let mut cluster = Cluster::prepare(name, &["--eviction-hard", "nodefs.available<128Mi"]);
-    let disk = Disk::mount(&cluster.data_dir(), "384m");
+    let disk = Disk::mount(cluster.scratch(), "384m");
     image::import(&cluster, "busybox:1", &["/bin/sh"]);
     cluster.up();
     Small { cluster, _disk: disk }
