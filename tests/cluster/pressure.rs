@@ -135,3 +135,44 @@ fn none_is_taken(cluster: &Cluster) {
     });
     cluster.until("describe pod late", |text| text.contains("1 node(s) had untolerated taint"));
 }
+
+/// More memory than the machine has is to stay free, so that it is short of it from the first look on.
+#[test]
+fn who_asked_for_memory_is_taken_and_goes_when_there_is_too_little() {
+    let mut cluster = Cluster::prepare("shortage", &["--eviction-hard", "memory.available<100Ti"]);
+    image::import(&cluster, "busybox:1", &["/bin/sh"]);
+    cluster.up();
+    cluster.until("describe node node-1", |text| {
+        text.contains("KubeletHasInsufficientMemory")
+            && text.contains("kubelet has insufficient memory available")
+            && text.contains("node.kubernetes.io/memory-pressure:NoSchedule")
+    });
+    // The pod's shared memory is memory.
+    let hold = format!("{}; sleep 1000", fill("/dev/shm/held", 30));
+    let asks = "resources: {requests: {memory: 1Mi}}";
+    let of = |name: &str, asks: &str| {
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  nodeName: node-1
+  containers: [{{name: c, image: 'busybox:1', command: [sh, -c, '{hold}'], {asks}}}]
+---
+"
+        )
+    };
+    apply(&cluster, &[of("one", asks), of("other", asks), of("careless", "")].concat());
+    let told = |pod: &str| format!("get pod {pod} -o jsonpath='{{.status.reason}} {{.status.message}}'");
+    cluster.until(&told("careless"), |text| {
+        text == "Evicted Pod was rejected: The node had condition: [MemoryPressure]. "
+    });
+    let begins = "Evicted The node was low on resource: memory. Threshold quantity: 100Ti, available: ";
+    let messages = ["one", "other"].map(|pod| cluster.until(&told(pod), |text| text.starts_with(begins)));
+    // The first may have gone before it had taken much; the other followed seconds later.
+    let used = messages.iter().filter_map(|text| {
+        let used = text.split_once("Container c was using ")?.1;
+        used.strip_suffix("Ki, request is 1Mi, has larger consumption of memory. ")?.parse::<u64>().ok()
+    });
+    assert!(used.max().is_some_and(|kibibytes| (29_000..200_000).contains(&kibibytes)), "{messages:?}");
+}

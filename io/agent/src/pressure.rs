@@ -127,7 +127,7 @@ async fn evict(host: &Arc<Host>, directory: &Directory, starved: &Starved) -> Op
     let mut candidates = measured.await.unwrap_or_default();
     rank(resource, &mut candidates);
     let Some(chosen) = candidates.iter().find(|candidate| !is_critical(&candidate.pod.0)) else {
-        tracing::warn!(resource = resource.name(), "the node runs short, and there is no pod that could go");
+        tracing::debug!(resource = resource.name(), "the node runs short, and there is no pod that could go");
         return None;
     };
     let (pod, text) = (&chosen.pod.0, message(starved, &chosen.pod.0, &chosen.usage));
