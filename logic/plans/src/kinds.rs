@@ -22,7 +22,7 @@ use crate::key::Resource;
 use crate::view::{Collection, View};
 
 /// A typed kind that a `View` holds.
-pub trait Kept: k8s_openapi::Resource + Metadata<Ty = ObjectMeta> + Sized + 'static {
+pub trait Kept: k8s_openapi::Resource + Metadata<Ty = ObjectMeta> + Clone + Sized + 'static {
     const RESOURCE: Resource;
 
     fn collection(view: &View) -> &Collection<Self>;

@@ -40,6 +40,7 @@ pub mod storage;
 pub mod view;
 
 mod claiming;
+mod lean;
 mod revisions;
 mod service;
 mod taints;

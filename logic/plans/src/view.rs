@@ -17,6 +17,7 @@ use crate::daemon_set::failures::Failures;
 use crate::graph::Graph;
 use crate::key::{Key, Resource};
 use crate::kinds::{Any, Kept, Kinds};
+use crate::lean::lean;
 use crate::load_balancer::Pool;
 use crate::programmed::Ledger;
 
@@ -161,6 +162,10 @@ impl Deref for View {
 impl View {
     /// An object was made or altered.
     pub fn applied<K: Kept>(&mut self, object: Arc<K>, now: Timestamp) -> Changed {
+        self.take_in(Arc::new(lean(Arc::unwrap_or_clone(object))), now)
+    }
+
+    fn take_in<K: Kept>(&mut self, object: Arc<K>, now: Timestamp) -> Changed {
         let key = K::collection(self).shared(Key::of(object.metadata()));
         let old = K::collection_mut(self).put(&key, Some(object.clone()));
         let uids = self.relink(&K::RESOURCE, &key, old.as_deref().map(K::metadata), Some(object.metadata()));
@@ -188,8 +193,9 @@ impl View {
         let gone: Vec<Key> = known.filter(|key| !listed.contains(*key)).cloned().collect();
         let mut changes: Vec<Changed> = gone.iter().filter_map(|key| self.deleted::<K>(key, now)).collect();
         for object in objects {
+            let object = Arc::new(lean(Arc::unwrap_or_clone(object)));
             if K::collection(self).get(&Key::of(object.metadata())) != Some(&object) {
-                changes.push(self.applied(object, now));
+                changes.push(self.take_in(object, now));
             }
         }
         changes
