@@ -1,6 +1,8 @@
 //! What must hold after every step, judged write by write: nothing is held twice, nothing runs beyond its bounds.
 
 mod jobs;
+mod ports;
+mod quotas;
 mod rollouts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +15,7 @@ use crate::api::{Api, Stored, Write};
 use crate::node::Node;
 use jobs::Jobs;
 pub(crate) use jobs::TRACKING;
+pub(crate) use quotas::there;
 use rollouts::Rollouts;
 
 type Judgement = Result<(), String>;
@@ -27,6 +30,10 @@ pub(crate) struct Always {
     rollouts: Option<Rollouts>,
     /// Owners for whom something may have been made twice, because an answer was lost.
     spoilt: BTreeSet<String>,
+    /// Pods that were bound while nobody heard so, by uid.
+    unheard: BTreeSet<String>,
+    /// How many pods with a port of their node were bound.
+    pub ports: usize,
     /// Every write is printed.
     pub tells: bool,
 }
@@ -39,14 +46,18 @@ impl Always {
             jobs: Jobs::default(),
             rollouts: calm.then(Rollouts::default),
             spoilt: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            ports: 0,
             tells: false,
         }
     }
 
     /// The answer to this was lost.
     pub fn spoil(&mut self, action: &Action) {
-        if let Action::Create { object, .. } = action {
-            self.spoilt.extend(owner(object).map(str::to_owned));
+        match action {
+            Action::Create { object, .. } => self.spoilt.extend(owner(object).map(str::to_owned)),
+            Action::Bind { uid, .. } => drop(self.unheard.insert(uid.clone())),
+            _ => {}
         }
     }
 
@@ -64,8 +75,10 @@ impl Always {
             if self.tells {
                 println!("{} {}", api.now, told(&write));
             }
+            quotas::look(&write, api)?;
             match write.place.resource.plural.as_ref() {
                 "pods" => {
+                    self.ports += usize::from(ports::look(&write, api, &self.unheard)?);
                     self.pod_address(&write, api)?;
                     self.jobs.pod(&write, api, &self.spoilt)?;
                     one_of_a_name(&write, api, nodes)?;
@@ -171,3 +184,6 @@ fn is_over(pod: &Value) -> bool {
 fn is_active(pod: &Value) -> bool {
     !is_over(pod) && meta::deletion_timestamp(pod).is_none()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! port has one holder, or `claim` panics; what changes nothing writes nothing. The log is what watches read.
 
 mod delete;
+mod quotas;
 mod stored;
 
 pub use delete::Deletion;
@@ -84,6 +85,8 @@ pub struct Api {
     pub asked: BTreeMap<String, Timestamp>,
     /// Pods that were deleted without waiting for their node, by uid.
     pub forced: BTreeSet<String>,
+    /// How often a quota had no room.
+    pub over_quota: usize,
     /// Time itself; nobody's clock.
     pub now: Timestamp,
     pub clock: Clock,
@@ -119,6 +122,7 @@ impl Api {
             faults: Vec::new(),
             asked: BTreeMap::new(),
             forced: BTreeSet::new(),
+            over_quota: 0,
             now,
             clock: Clock::default(),
             random,
@@ -192,8 +196,11 @@ impl Api {
         (kind.prepare_create)(&mut object);
         meta::set_creation_timestamp(&mut object, &time::seconds(self.time()));
         refuse((kind.validate)(&object))?;
+        let charges = self.charge(&place, &object, None)?;
         self.allocate(&place, &mut object, None)?;
+        self.count_quota(&place, &mut object, None);
         self.put(place.clone(), object);
+        self.book(charges);
         Ok(place)
     }
 
@@ -276,11 +283,19 @@ impl Api {
             }
             Part::Internal => {}
         }
+        let charges = match part {
+            Part::Main => self.charge(place, &after, Some(before))?,
+            Part::Status | Part::Internal => Vec::new(),
+        };
         self.allocate(place, &mut after, Some(before))?;
+        self.count_quota(place, &mut after, Some(before));
         match after == ***before {
             true => {}
             false if delete::is_over(&after) => self.remove(place),
-            false => self.put(place.clone(), after),
+            false => {
+                self.put(place.clone(), after);
+                self.book(charges);
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod budgets;
+mod quotas;
 mod remains;
 mod routes;
 mod services;
@@ -22,6 +23,7 @@ pub(crate) fn all(world: &World) -> Judgement {
     workloads::all(world)?;
     batch::all(world)?;
     budgets::all(world)?;
+    quotas::all(world)?;
     services::all(world)?;
     routes::all(world)
 }

@@ -5,6 +5,7 @@
 
 mod agenda;
 mod fold;
+mod preemption;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use crate::clock::{Clock, later};
 use crate::random::Random;
 use crate::watch::Watch;
 use agenda::Agenda;
+pub(crate) use preemption::GUEST;
 
 /// How long a task waits that the API refused or that met another's write: first, and at most.
 const BACKOFF: (SignedDuration, SignedDuration) =
@@ -38,6 +40,8 @@ pub struct Controllers {
     agenda: Agenda,
     waiting: BTreeMap<Task, Waiting>,
     failures: BTreeMap<Task, u32>,
+    /// How many pods were to be driven away for others.
+    pub preempted: usize,
 }
 
 struct Waiting {
@@ -59,12 +63,14 @@ impl Controllers {
             agenda: Agenda::default(),
             waiting: BTreeMap::new(),
             failures: BTreeMap::new(),
+            preempted: 0,
         }
     }
 
     /// The process ends and another begins.
     pub fn restart(&mut self) {
-        *self = Self { clock: self.clock, ..Self::new(self.view.settings.clone()) };
+        *self =
+            Self { clock: self.clock, preempted: self.preempted, ..Self::new(self.view.settings.clone()) };
     }
 
     /// A watch breaks.
@@ -126,6 +132,10 @@ impl Controllers {
         let Some(task) = random.of(&ready).map(|task| (*task).clone()) else { return };
         self.agenda.take(&task);
         let plan = kelson_plans::plan(&self.view, &task, self.clock.read(api.now));
+        if task.controller == Controller::Schedule {
+            self.preempted += preemption::victims(&plan).len();
+            api.faults.extend(preemption::fault(&self.view, &plan));
+        }
         self.follow(task, &plan, api, luck);
     }
 

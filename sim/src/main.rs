@@ -20,8 +20,8 @@ usage: kelson-sim [--seed N | --from N] [--minutes N] [--steps N] [--tell]
   --tell        with --seed: print every write, as the API has it then
   --help        print this
 
-A run is its seed and its steps: the same two give the same run. In it users make and change workloads, jobs, Services
-and Ingresses, while watches lag and break, writes conflict or lose their answers, processes and machines die, and clocks
+A run is its seed and its steps: the same two give the same run. In it users make and change workloads, jobs, Services,
+Ingresses and quotas, and pods that drive others away for room or a port, while watches lag and break, writes conflict or lose their answers, processes and machines die, and clocks
 jump. A quarter of the seeds is calm: nothing fails of itself, and rollouts have to keep within their bounds.
 The first fault ends it with status 1, and with the command that shows it again.";
 

@@ -5,6 +5,7 @@
 mod batch;
 mod budgets;
 mod cluster;
+mod guests;
 mod ingress;
 mod services;
 mod workloads;
@@ -34,7 +35,7 @@ struct User<'a> {
 pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
     let namespace = NAMESPACES[random.below(NAMESPACES.len())];
     let app = APPS[random.below(APPS.len())];
-    let what = random.below(19);
+    let what = random.below(22);
     let mut user = User { api, random, namespace, app, calm };
     match what {
         0..=5 => user.workloads(),
@@ -44,6 +45,8 @@ pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
         _ if calm => user.workloads(),
         14 | 15 => user.budgets(),
         16 => user.set_aside(),
+        17 => user.quota(),
+        18 | 19 => user.guests(),
         _ => user.cluster(),
     }
 }
@@ -52,6 +55,7 @@ pub(crate) fn act(api: &mut Api, random: &mut Random, calm: bool) {
 /// pod is left that nobody answers for.
 pub(crate) fn leave(api: &mut Api) {
     cluster::delete_aside(api);
+    guests::leave(api);
     for (plural, field, value) in
         [("nodes", "unschedulable", Value::Null), ("cronjobs", "suspend", true.into())]
     {

@@ -50,6 +50,12 @@ pub struct Report {
     pub services: usize,
     pub ingresses: usize,
     pub jobs: usize,
+    /// Pods that were to be driven away for more important ones.
+    pub preempted: usize,
+    /// Times that a quota had no room.
+    pub over_quota: usize,
+    /// Pods bound that have a port of their node.
+    pub host_ports: usize,
     pub ready_pods: usize,
     /// Steps from the user's last work to rest.
     pub steps_to_rest: usize,
@@ -309,6 +315,9 @@ impl World {
             services: count("services"),
             ingresses: count("ingresses"),
             jobs: count("jobs"),
+            preempted: self.controllers.preempted,
+            over_quota: self.api.over_quota,
+            host_ports: self.always.ports,
             ready_pods: self.api.all(&resource("pods")).filter(|(_, pod)| is_ready(pod)).count(),
             steps_to_rest,
         }

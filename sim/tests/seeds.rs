@@ -4,12 +4,21 @@
 
 use kelson_sim::{Length, run};
 
+/// Runs these seeds; between them everything scarce was fought for.
 fn check(seeds: std::ops::Range<u64>, steps: usize) {
+    let (mut preempted, mut over_quota, mut host_ports) = (0, 0, 0);
     for seed in seeds {
-        if let Err(failure) = run(seed, Length::of(steps)) {
-            panic!("--seed {seed} --steps {steps}: step {}: {}", failure.step, failure.what);
+        match run(seed, Length::of(steps)) {
+            Err(failure) => panic!("--seed {seed} --steps {steps}: step {}: {}", failure.step, failure.what),
+            Ok(report) => {
+                preempted += report.preempted;
+                over_quota += report.over_quota;
+                host_ports += report.host_ports;
+            }
         }
     }
+    println!("{preempted} driven away, {over_quota} over a quota, {host_ports} host ports");
+    assert!(preempted > 10 && over_quota > 10 && host_ports > 10, "{preempted} {over_quota} {host_ports}");
 }
 
 #[test]

@@ -40,7 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dns", &["process", "pages", "model", "zones"]),
     ("ingress", &["process", "tls", "cluster", "model", "routes"]),
     ("bench", &[]),
-    ("sim", &["machinery", "registry", "plans", "pods", "model", "index", "tables", "zones", "routes"]),
+    (
+        "sim",
+        &["machinery", "registry", "quota", "plans", "pods", "model", "index", "tables", "zones", "routes"],
+    ),
     (
         "fuzz",
         &[

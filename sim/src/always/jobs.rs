@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kelson_machinery::meta;
+use kelson_plans::Key;
 
 use super::{Judgement, is_active, is_over, owner, phase};
-use crate::api::{Api, Write};
+use crate::api::{Api, Stored, Write};
 use crate::world::resource;
 
 /// Holds a job's pod until it is counted.
@@ -59,7 +60,7 @@ impl Jobs {
         let uid = meta::uid(pod).to_owned();
         if phase(pod) == "Succeeded" {
             // What the job has let go before counts no more, whichever way it ends.
-            if meta::finalizers(pod).contains(&TRACKING) {
+            if meta::finalizers(pod).contains(&TRACKING) && !is_written_off(pod, &write.place.key, api) {
                 tally.succeeded.insert(uid);
             }
         } else if phase(pod) == "Failed" || meta::deletion_timestamp(pod).is_some() {
@@ -80,4 +81,12 @@ impl Jobs {
             false => Ok(()),
         }
     }
+}
+
+/// Whether its job has put a pod down as failed already, when it was asked to go; as upstream, that stands.
+fn is_written_off(pod: &Stored, key: &Key, api: &Api) -> bool {
+    let job = meta::get_str(&pod["metadata"]["ownerReferences"][0], &["name"]);
+    let job = api.get(&resource("jobs"), &Key::new(&key.namespace, job));
+    let failed = job.map(|job| meta::get_list(job, &["status", "uncountedTerminatedPods", "failed"]));
+    failed.into_iter().flatten().any(|uid| uid == meta::uid(pod))
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::User;
+use super::guests::port_of;
 
 impl User<'_> {
     pub(super) fn workloads(&mut self) {
@@ -19,7 +20,10 @@ impl User<'_> {
                 let image = self.image();
                 self.edit("statefulsets", &set, |object| set_image(object, &image));
             }
-            7 => self.create(daemon_set(self.namespace, app)),
+            7 => {
+                let rank = if self.random.once_in(2) { 15 } else { 0 };
+                self.create(daemon_set(self.namespace, app, rank));
+            }
             8 | 9 => {
                 let replicas = self.random.below(6);
                 self.edit("deployments", app, |object| object["spec"]["replicas"] = replicas.into());
@@ -102,12 +106,16 @@ fn set_image(object: &mut Value, image: &str) {
     object["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
 }
 
-fn daemon_set(namespace: &str, app: &str) -> Value {
+/// Its pods have a port of every node, and drive away who has it, if that is less important.
+fn daemon_set(namespace: &str, app: &str, rank: i32) -> Value {
+    let mut template = template(app, "everywhere");
+    template["spec"]["priority"] = rank.into();
+    template["spec"]["containers"][0]["ports"][0]["hostPort"] = port_of(namespace, app).into();
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
         "metadata": {"name": format!("{app}-everywhere"), "namespace": namespace},
         "spec": {
-            "selector": {"matchLabels": {"app": app, "everywhere": "true"}}, "template": template(app, "everywhere"),
+            "selector": {"matchLabels": {"app": app, "everywhere": "true"}}, "template": template,
         },
     })
 }
