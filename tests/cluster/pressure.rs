@@ -37,8 +37,22 @@ fn small(name: &str) -> Small {
     let mut cluster = Cluster::prepare(name, &["--eviction-hard", "nodefs.available<128Mi"]);
     let disk = Disk::mount(cluster.scratch(), "384m");
     image::import(&cluster, "busybox:1", &["/bin/sh"]);
+    image::import(&cluster, "kept:1", &["/bin/kept"]);
+    image::import(&cluster, "spare:1", &["/bin/spare"]);
+    pretend_pulled(&cluster, "docker.io/library/spare:1");
     cluster.up();
     Small { cluster, _disk: disk }
+}
+
+/// Makes the store believe that the image came from a registry.
+fn pretend_pulled(cluster: &Cluster, name: &str) {
+    let path = cluster.data_dir().join("images/images.json");
+    let text = std::fs::read_to_string(&path).expect("the list of images");
+    let mut list: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut images = list.as_array_mut().expect("a list").iter_mut();
+    let image = images.find(|image| image["names"][0] == name).expect("it was imported");
+    image["digests"] = serde_json::json!([format!("docker.io/library/spare@sha256:{}", "0".repeat(64))]);
+    std::fs::write(&path, list.to_string()).expect("the list is written");
 }
 
 /// A pod that writes as much as it is told to, and stays.
@@ -106,6 +120,8 @@ fn the_pod_that_fills_the_disk_has_to_go() {
             && text.contains("node.kubernetes.io/disk-pressure:NoSchedule")
             && text.contains("Node node-1 status is now: NodeHasDiskPressure")
     });
+    let images = cluster.kelson("image ls").text;
+    assert!(images.contains("/kept:1") && !images.contains("/spare:1"), "{images}");
     nobody_else_goes(cluster);
     none_is_taken(cluster);
 }
