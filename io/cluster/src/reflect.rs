@@ -20,9 +20,11 @@ use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
 use lines::{Event, Events};
+use object::{Any, Read};
 use page::Page;
 
 mod lines;
+mod object;
 mod page;
 
 /// Objects asked for in one page of a list.
@@ -36,7 +38,7 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
 /// What happened to a collection.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change<K> {
+pub enum Change<K: ?Sized> {
     /// All there is, in the order listed; what was known before is void.
     Reset(Vec<Arc<K>>),
     /// The object was made or altered; this is all of it.
@@ -85,23 +87,39 @@ pub fn reflect_versions<K: Reflected>(
     api: kube::Api<K>,
     selection: Selection,
 ) -> impl Stream<Item = (Change<K>, u64)> + Send {
-    stream::unfold(Reflector::new(api, selection), |mut reflector| async move {
+    let url = api.resource_url().to_owned();
+    let metadata_only = K::metadata_api();
+    let reflector = Reflector {
+        client: api.into_client(),
+        url,
+        metadata_only,
+        selection,
+        read: object::read::<K>,
+        state: State::Listing,
+        backoff: Backoff::default(),
+    };
+    changes(reflector).map(|(change, version)| (change.typed(), version))
+}
+
+/// What is the same for every kind is there once: only reading an object differs.
+fn changes(reflector: Reflector) -> Pin<Box<dyn Stream<Item = (Change<Any>, u64)> + Send>> {
+    Box::pin(stream::unfold(reflector, |mut reflector| async move {
         let change = reflector.next().await;
         let version = reflector.state.version().parse().unwrap_or_default();
         Some(((change, version), reflector))
-    })
+    }))
 }
 
 /// Where the reflector stands between two changes.
-enum State<K> {
+enum State {
     /// Nothing is known, or what is known is void.
     Listing,
     /// The list is known as of this version; no watch is open.
     Listed(String),
-    Watching(Watching<K>),
+    Watching(Watching),
 }
 
-impl<K> State<K> {
+impl State {
     fn version(&self) -> &str {
         match self {
             State::Listing => "",
@@ -111,26 +129,26 @@ impl<K> State<K> {
     }
 }
 
-struct Watching<K> {
+struct Watching {
     version: String,
-    events: Pin<Box<dyn Stream<Item = kube::Result<Event<K>>> + Send>>,
+    events: Events,
     opened: Instant,
     heard: bool,
 }
 
-struct Reflector<K> {
-    api: kube::Api<K>,
+struct Reflector {
+    client: kube::Client,
+    url: String,
+    /// Whether of each object the metadata is asked for, and nothing else.
+    metadata_only: bool,
     selection: Selection,
-    state: State<K>,
+    read: Read,
+    state: State,
     backoff: Backoff,
 }
 
-impl<K: Reflected> Reflector<K> {
-    fn new(api: kube::Api<K>, selection: Selection) -> Self {
-        Self { api, selection, state: State::Listing, backoff: Backoff::default() }
-    }
-
-    async fn next(&mut self) -> Change<K> {
+impl Reflector {
+    async fn next(&mut self) -> Change<Any> {
         loop {
             let state = std::mem::replace(&mut self.state, State::Listing);
             let (state, change) = match state {
@@ -145,7 +163,7 @@ impl<K: Reflected> Reflector<K> {
         }
     }
 
-    async fn list(&mut self) -> (State<K>, Option<Change<K>>) {
+    async fn list(&mut self) -> (State, Option<Change<Any>>) {
         match self.list_pages().await {
             Ok((version, items)) => (State::Listed(version), Some(Change::Reset(items))),
             Err(error) => {
@@ -155,7 +173,7 @@ impl<K: Reflected> Reflector<K> {
         }
     }
 
-    async fn list_pages(&mut self) -> kube::Result<(String, Vec<Arc<K>>)> {
+    async fn list_pages(&mut self) -> kube::Result<(String, Vec<Arc<Any>>)> {
         let mut params = ListParams { limit: Some(PAGE), ..ListParams::default() };
         params.label_selector.clone_from(&self.selection.labels);
         params.field_selector.clone_from(&self.selection.fields);
@@ -170,15 +188,15 @@ impl<K: Reflected> Reflector<K> {
         }
     }
 
-    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page<K>> {
-        let request = Request::new(self.api.resource_url());
-        let request = if K::metadata_api() { request.list_metadata(params) } else { request.list(params) };
+    async fn list_page(&mut self, params: &ListParams) -> kube::Result<Page> {
+        let request = Request::new(&self.url);
+        let request = if self.metadata_only { request.list_metadata(params) } else { request.list(params) };
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let text = self.api.clone().into_client().request_text(request).await?;
-        Page::read(&text, self.api.resource_url()).map_err(kube::Error::SerdeError)
+        let text = self.client.request_text(request).await?;
+        Page::read(&text, self.read, &self.url).map_err(kube::Error::SerdeError)
     }
 
-    async fn watch(&mut self, version: String) -> State<K> {
+    async fn watch(&mut self, version: String) -> State {
         let params = WatchParams {
             label_selector: self.selection.labels.clone(),
             field_selector: self.selection.fields.clone(),
@@ -191,42 +209,38 @@ impl<K: Reflected> Reflector<K> {
         }
     }
 
-    async fn events(&mut self, params: &WatchParams, version: &str) -> kube::Result<Events<K>> {
-        let request = Request::new(self.api.resource_url());
-        let request = match K::metadata_api() {
+    async fn events(&mut self, params: &WatchParams, version: &str) -> kube::Result<Events> {
+        let request = Request::new(&self.url);
+        let request = match self.metadata_only {
             true => request.watch_metadata(params, version),
             false => request.watch(params, version),
         };
         let request = request.map_err(kube::Error::BuildRequest)?;
-        lines::open(&self.api.clone().into_client(), request).await
+        lines::open(&self.client, request, self.read).await
     }
 
     /// Waits for the next event of an open watch and says where that leaves the reflector.
-    async fn hear(&mut self, mut watching: Watching<K>) -> (State<K>, Option<Change<K>>) {
+    async fn hear(&mut self, mut watching: Watching) -> (State, Option<Change<Any>>) {
         let deadline = watching.opened + Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
         let event = match tokio::time::timeout_at(deadline, watching.events.next()).await {
             Ok(Some(Ok(event))) => event,
             Ok(Some(Err(error @ kube::Error::SerdeError(_)))) => {
-                warn!(url = self.api.resource_url(), %error, "an object that cannot be decoded is left out");
+                warn!(url = self.url, %error, "an object that cannot be decoded is left out");
                 return (State::Watching(watching), None);
             }
             Ok(Some(Err(error))) => return (self.after_error(error, watching.version).await, None),
             Ok(None) | Err(_) => return (self.after_end(watching).await, None),
         };
-        let change = match event {
-            Event::Applied(object) => Change::Applied(object),
-            Event::Deleted(object) => Change::Deleted(object),
-            Event::Bookmark(version) => {
-                self.heard(&mut watching, Some(version));
-                return (State::Watching(watching), None);
-            }
+        let (version, change) = match event {
+            Event::Applied(object) => (object.version, Some(Change::Applied(object.object))),
+            Event::Deleted(object) => (object.version, Some(Change::Deleted(object.object))),
+            Event::Bookmark(version) => (Some(version), None),
         };
-        let (Change::Applied(object) | Change::Deleted(object)) = &change else { unreachable!("made above") };
-        self.heard(&mut watching, object.meta().resource_version.clone());
-        (State::Watching(watching), Some(change))
+        self.heard(&mut watching, version);
+        (State::Watching(watching), change)
     }
 
-    fn heard(&mut self, watching: &mut Watching<K>, version: Option<String>) {
+    fn heard(&mut self, watching: &mut Watching, version: Option<String>) {
         watching.heard = true;
         self.backoff.succeeded();
         if let Some(version) = version {
@@ -235,22 +249,22 @@ impl<K: Reflected> Reflector<K> {
     }
 
     /// The server ended the watch, as it may; only one that ended at once with nothing said is suspect.
-    async fn after_end(&mut self, watching: Watching<K>) -> State<K> {
+    async fn after_end(&mut self, watching: Watching) -> State {
         if !watching.heard && watching.opened.elapsed() < SHORTEST_WATCH {
-            debug!(url = self.api.resource_url(), "the watch ended as soon as it was open");
+            debug!(url = self.url, "the watch ended as soon as it was open");
             tokio::time::sleep(self.backoff.next()).await;
         }
         State::Listed(watching.version)
     }
 
     /// A version too old, or a request refused, is listed anew; a connection that broke is opened again.
-    async fn after_error(&mut self, error: kube::Error, version: String) -> State<K> {
+    async fn after_error(&mut self, error: kube::Error, version: String) -> State {
         let kube::Error::Api(status) = &error else {
             self.failed("watch", &error).await;
             return State::Listed(version);
         };
         if is_expired(status) {
-            info!(url = self.api.resource_url(), version, "the watch fell too far behind; listing anew");
+            info!(url = self.url, version, "the watch fell too far behind; listing anew");
             self.backoff_unless_first().await;
         } else {
             self.failed("watch", &error).await;
@@ -269,7 +283,7 @@ impl<K: Reflected> Reflector<K> {
 
     async fn failed(&mut self, what: &'static str, error: &kube::Error) {
         let wait = self.backoff.next();
-        let url = self.api.resource_url();
+        let url = &self.url;
         let wait_ms = wait.as_millis() as u64;
         warn!(url, error = error as &dyn std::error::Error, wait_ms, "cannot {what}; asking again");
         tokio::time::sleep(wait).await;

@@ -7,17 +7,15 @@
 use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use futures_util::{AsyncBufRead, AsyncBufReadExt, Stream, stream};
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use kube::core::Status;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tracing::debug;
 
-use crate::lean::Lean;
+use super::object::{Object, Read};
 
 /// The longest line: several times what an API server stores of one object.
 const LINE_BYTES_MAX: usize = 32 << 20;
@@ -25,30 +23,31 @@ const LINE_BYTES_MAX: usize = 32 << 20;
 const LINE_BYTES_KEPT: usize = 64 << 10;
 
 /// One event of a watch.
-pub(super) enum Event<K> {
+pub(super) enum Event {
     /// Added or modified.
-    Applied(Arc<K>),
-    Deleted(Arc<K>),
+    Applied(Object),
+    Deleted(Object),
     /// The version the watch has reached.
     Bookmark(String),
 }
 
 /// An open watch. A Status it sends is `Error::Api`, a line that is no event of its kind `Error::SerdeError`; after the
 /// latter it goes on.
-pub(super) type Events<K> = Pin<Box<dyn Stream<Item = kube::Result<Event<K>>> + Send>>;
+pub(super) type Events = Pin<Box<dyn Stream<Item = kube::Result<Event>> + Send>>;
 
 /// Opens the watch that `request` asks for.
-pub(super) async fn open<K: DeserializeOwned + Send + Sync + 'static>(
+pub(super) async fn open(
     client: &kube::Client,
     mut request: http::Request<Vec<u8>>,
-) -> kube::Result<Events<K>> {
+    read: Read,
+) -> kube::Result<Events> {
     // A server that compresses each event by itself is not understood by the client beyond the first.
     request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let lines = Lines { body: Box::pin(client.request_stream(request).await?), line: Vec::new() };
-    let events = stream::unfold(lines, |mut lines| async move {
+    let events = stream::unfold(lines, move |mut lines| async move {
         match lines.next().await {
             Ok(false) => None,
-            Ok(true) => Some((read(&lines.line), lines)),
+            Ok(true) => Some((said(&lines.line, read), lines)),
             Err(error) if is_end(&error) => {
                 debug!(%error, "a watch ended in the middle");
                 None
@@ -119,9 +118,9 @@ struct BookmarkMetadata {
     resource_version: String,
 }
 
-fn read<K: DeserializeOwned>(line: &[u8]) -> kube::Result<Event<K>> {
+fn said(line: &[u8], read: Read) -> kube::Result<Event> {
     let text = std::str::from_utf8(line).map_err(|error| kube::Error::ReadEvents(io::Error::other(error)))?;
-    match event(text).map_err(kube::Error::SerdeError) {
+    match event(text, read).map_err(kube::Error::SerdeError) {
         // A server that fails without the frame of an event says so with a code, which nothing else has to have.
         Err(error) => match serde_json::from_str::<Status>(text) {
             Ok(status) if status.code != 0 => Err(kube::Error::Api(status.boxed())),
@@ -131,22 +130,18 @@ fn read<K: DeserializeOwned>(line: &[u8]) -> kube::Result<Event<K>> {
     }
 }
 
-fn event<K: DeserializeOwned>(text: &str) -> serde_json::Result<kube::Result<Event<K>>> {
+fn event(text: &str, read: Read) -> serde_json::Result<kube::Result<Event>> {
     let line: Line = serde_json::from_str(text)?;
     let object = line.object.get();
     Ok(match &*line.r#type {
-        "ADDED" | "MODIFIED" => Ok(Event::Applied(whole(object)?)),
-        "DELETED" => Ok(Event::Deleted(whole(object)?)),
+        "ADDED" | "MODIFIED" => Ok(Event::Applied(read(object)?)),
+        "DELETED" => Ok(Event::Deleted(read(object)?)),
         "BOOKMARK" => {
             Ok(Event::Bookmark(serde_json::from_str::<Bookmark>(object)?.metadata.resource_version))
         }
         "ERROR" => Err(kube::Error::Api(serde_json::from_str::<Status>(object)?.boxed())),
         other => return Err(serde::de::Error::custom(format!("a watch has no events of type \"{other}\""))),
     })
-}
-
-fn whole<K: DeserializeOwned>(text: &str) -> serde_json::Result<Arc<K>> {
-    serde_json::from_str(text).map(|Lean(object)| Arc::new(object))
 }
 
 /// Whether the other side went away in the middle, as servers do whose watches have lasted long enough.

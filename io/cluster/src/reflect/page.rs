@@ -6,19 +6,18 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use crate::lean::Lean;
+use super::object::{Any, Read};
 
 /// What a page holds.
-pub(super) struct Page<K> {
+pub(super) struct Page {
     /// The version of the list.
     pub version: String,
     /// Where the next page starts; `None` on the last.
     pub continue_token: Option<String>,
-    pub items: Vec<Arc<K>>,
+    pub items: Vec<Arc<Any>>,
 }
 
 #[derive(Deserialize)]
@@ -36,11 +35,12 @@ struct Metadata {
     r#continue: Option<String>,
 }
 
-impl<K: DeserializeOwned> Page<K> {
+impl Page {
     /// The page that `text` is. Errors: it is no list.
-    pub fn read(text: &str, url: &str) -> serde_json::Result<Self> {
+    pub fn read(text: &str, read: Read, url: &str) -> serde_json::Result<Self> {
         let list: List = serde_json::from_str(text)?;
-        let items = list.items.unwrap_or_default().into_iter().filter_map(|item| object(item.get(), url));
+        let items =
+            list.items.unwrap_or_default().into_iter().filter_map(|item| object(item.get(), read, url));
         Ok(Self {
             items: items.collect(),
             version: list.metadata.resource_version.unwrap_or_default(),
@@ -49,9 +49,9 @@ impl<K: DeserializeOwned> Page<K> {
     }
 }
 
-fn object<K: DeserializeOwned>(text: &str, url: &str) -> Option<Arc<K>> {
-    match serde_json::from_str(text) {
-        Ok(Lean(object)) => Some(Arc::new(object)),
+fn object(text: &str, read: Read, url: &str) -> Option<Arc<Any>> {
+    match read(text) {
+        Ok(object) => Some(object.object),
         Err(error) => {
             let name = name(text).unwrap_or_default();
             warn!(url, name, %error, "an object that cannot be decoded is left out");

@@ -3,6 +3,7 @@
 use futures_util::{FutureExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 
+use super::super::object::read;
 use super::*;
 
 /// The lines of a body that comes in these pieces, and how it ends.
@@ -50,10 +51,14 @@ fn a_server_that_goes_away_in_the_middle_is_an_end() {
 
 /// An event in few words.
 fn check(line: &str, expected: &str) {
-    let name = |map: &Arc<ConfigMap>| map.metadata.name.clone().unwrap_or_default();
-    let said = match read::<ConfigMap>(line.as_bytes()) {
-        Ok(Event::Applied(map)) => format!("applied {}", name(&map)),
-        Ok(Event::Deleted(map)) => format!("deleted {}", name(&map)),
+    let name = |object: Object| {
+        let map = object.object.downcast::<ConfigMap>().unwrap();
+        assert_eq!(map.metadata.resource_version, object.version);
+        map.metadata.name.clone().unwrap_or_default()
+    };
+    let said = match said(line.as_bytes(), read::<ConfigMap>) {
+        Ok(Event::Applied(map)) => format!("applied {}", name(map)),
+        Ok(Event::Deleted(map)) => format!("deleted {}", name(map)),
         Ok(Event::Bookmark(version)) => format!("bookmark {version}"),
         Err(kube::Error::Api(status)) => format!("status {}", status.code),
         Err(kube::Error::SerdeError(error)) => format!("not understood: {error}"),
@@ -77,5 +82,5 @@ fn what_lines_say() {
     check(r#"{"type":"ADDED"}"#, "not understood: missing field");
     check(r#"{"type":"BOOKMARK","object":{}}"#, "not understood");
     check("7", "not understood");
-    assert!(matches!(read::<ConfigMap>(b"\xff"), Err(kube::Error::ReadEvents(_))));
+    assert!(matches!(said(b"\xff", read::<ConfigMap>), Err(kube::Error::ReadEvents(_))));
 }
