@@ -368,7 +368,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
     fn listen(&mut self) -> Result<bool, Malformed> {
         let desk = &mut *self.it.desk;
         let bytes = desk.from_backend.filled();
-        if bytes.len() > self.looked && has_empty_line(bytes, self.looked) {
+        // Mostly all of it comes at once; only what did not is looked through before it is read again.
+        if bytes.len() > self.looked && (self.looked == 0 || has_empty_line(bytes, self.looked)) {
             match answer::read(bytes, self.it.telling, &mut desk.to_client, || self.it.dates.now())? {
                 Heard::Interim(end) => {
                     desk.from_backend.consume(end);

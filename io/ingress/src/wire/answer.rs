@@ -3,6 +3,7 @@
 //! Invariant: what the client is told of the body's length is what we read it by, never what the backend said beside it.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use httparse::{Header, ParserConfig, Response, Status};
 
@@ -107,11 +108,11 @@ pub fn read(
     }
     let is_old = response.version == Some(0);
     let start = out.len();
-    let mut found = written(&response, status, &[], out);
+    let mut found = written(bytes, &response, status, &[], out);
     if !found.named.is_empty() {
         // Seldom: the connection's own fields may come before what says that they are.
         out.truncate(start);
-        found = written(&response, status, &found.named, out);
+        found = written(bytes, &response, status, &found.named, out);
     }
     let framing = found.framing(status, telling.is_head, is_old)?;
     found.told(framing, status, telling, out);
@@ -143,9 +144,50 @@ struct Found<'h> {
     named: Vec<&'h [u8]>,
 }
 
+/// Lines of a head that go on as they are: neighbours are copied at once.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    /// Those not copied yet.
+    run: Range<usize>,
+}
+
+impl Lines<'_> {
+    /// Adds a field's line; one that does not end as it should, and one that says nothing, is written anew.
+    fn add(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        let Some(line) = self.whole(name, value) else {
+            self.copy(out);
+            return field(out, name, value);
+        };
+        if line.start != self.run.end {
+            self.copy(out);
+            self.run.start = line.start;
+        }
+        self.run.end = line.end;
+    }
+
+    /// Where a field's line is, from its name to the line's end directly behind its value.
+    fn whole(&self, name: &[u8], value: &[u8]) -> Option<Range<usize>> {
+        let place = |part: &[u8]| (part.as_ptr() as usize).checked_sub(self.bytes.as_ptr() as usize);
+        let (start, end) = (place(name)?, place(value)?.checked_add(value.len())?);
+        let is_whole = !value.is_empty() && start < end && self.bytes.get(end..)?.starts_with(b"\r\n");
+        is_whole.then_some(start..end + 2)
+    }
+
+    fn copy(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[std::mem::take(&mut self.run)]);
+    }
+}
+
 /// Writes a head up to its framing, without the fields of one connection alone and those `left_out`.
-fn written<'h>(response: &Response<'h, 'h>, status: u16, left_out: &[&[u8]], out: &mut Vec<u8>) -> Found<'h> {
+fn written<'h>(
+    bytes: &[u8],
+    response: &Response<'_, 'h>,
+    status: u16,
+    left_out: &[&[u8]],
+    out: &mut Vec<u8>,
+) -> Found<'h> {
     let mut found = Found::default();
+    let mut lines = Lines { bytes, run: 0..0 };
     let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&digits);
@@ -167,10 +209,11 @@ fn written<'h>(response: &Response<'h, 'h>, status: u16, left_out: &[&[u8]], out
             _ if left_out.iter().any(|other| other.eq_ignore_ascii_case(name)) => {}
             kind => {
                 found.is_dated |= kind == Field::Date;
-                field(out, name, value);
+                lines.add(name, value, out);
             }
         }
     }
+    lines.copy(out);
     found
 }
 

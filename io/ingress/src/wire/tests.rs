@@ -324,6 +324,10 @@ fn responses_are_framed_anew() {
         true,
         &length("content-length: 5\r\nDATE"),
     );
+    let mixed =
+        "A:  1\r\nB: 2 \r\nC:\r\nD: \t\r\nE:3\nConnection: keep-alive\r\nF: 4\r\nContent-Length: 1\r\nG: 5";
+    let expected = length("A:  1\r\nB: 2\r\nC: \r\nD: \r\nE: 3\r\nF: 4\r\nG: 5\r\ncontent-length: 1\r\nDATE");
+    check(&length(mixed), false, Framing::Length(1), true, &expected);
     let mut out = Vec::new();
     let telling = Telling { is_head: false, closes: true, fields_max: 10 };
     answer::read(b"HTTP/1.1 200 \r\nContent-Length: 1\r\n\r\n", telling, &mut out, || DATE).unwrap();
