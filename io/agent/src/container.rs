@@ -7,12 +7,13 @@ use crate::host::{Host, write_file};
 use crate::objects::{Key, Kind, Object};
 use crate::{labels, sandbox, volumes};
 use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
-use kelson_images::Image;
+use kelson_images::{Image, Root};
 use kelson_pods::env::{self, Sources};
 use kelson_pods::process::{self, ImageProcess, Process};
 use kelson_pods::{Run, StartError, ephemeral, resources, service_env};
 use kelson_runtime::{ContainerConfig, Mount, Phase, Propagation, Resources, Seccomp, User};
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 const MESSAGE_PATH: &str = "/dev/termination-log";
@@ -52,29 +53,42 @@ pub async fn start(
         process::of(pod, container, &of_image(&image), env, &hostname).map_err(StartError::Config)?;
     let mut config = configure(host, pod, container, attempt, &image, process).await?;
     config.beside = beside.map(|run| run.id.clone()).unwrap_or_default();
-    config.rootfs = root(host, &image, &config.id).await.map_err(StartError::Create)?;
-    let started = launch(shim, &config).await;
+    let root = root(host, &image, &config.id, shim.takes_roots()).await.map_err(StartError::Create)?;
+    config.rootfs = root.path;
+    let started = launch(shim, &config, root.mount).await;
     match started {
         Ok(()) => Ok(config),
         Err(why) => Err(failed(shim, &config, why).await),
     }
 }
 
-/// Mounts the image for the run, after undoing what an interrupted start may have left.
-async fn root(host: &Host, image: &Image, id: &str) -> Result<PathBuf, String> {
+/// Makes the run's root file system, after undoing what an interrupted start may have left; mounted nowhere yet if that
+/// `can_travel`.
+async fn root(host: &Host, image: &Image, id: &str, can_travel: bool) -> Result<Root, String> {
     let (images, image, root) = (host.images.clone(), image.clone(), host.paths.root(id));
     let prepared = tokio::task::spawn_blocking(move || {
         if root.exists() {
             images.release(&root)?;
         }
-        images.prepare(&image, &root)
+        match can_travel {
+            true => images.make(&image, &root),
+            false => images.prepare(&image, &root).map(|path| Root { path, mount: None }),
+        }
     });
     prepared.await.map_err(|error| chain(&error))?.map_err(|error| chain(&error))
 }
 
-async fn launch(shim: &kelson_runtime::Pod, config: &ContainerConfig) -> Result<(), String> {
+async fn launch(
+    shim: &kelson_runtime::Pod,
+    config: &ContainerConfig,
+    root: Option<OwnedFd>,
+) -> Result<(), String> {
     shim.create(config).await.map_err(|error| chain(&error))?;
-    shim.start(&config.id).await.map_err(|error| chain(&error))
+    let started = match root {
+        Some(root) => shim.start_on(&config.id, root).await,
+        None => shim.start(&config.id).await,
+    };
+    started.map_err(|error| chain(&error))
 }
 
 /// Whether the container could not be made, or was made and its process could not be started.
@@ -112,7 +126,11 @@ async fn sources(host: &Host, pod: &Pod, ips: &[String]) -> Sources {
     let links = pod.spec.as_ref().and_then(|it| it.enable_service_links).unwrap_or(true);
     let services = {
         let known = host.services.borrow();
-        service_env::variables(known.iter().flat_map(|it| it.values()).map(|it| &it.linked), &namespace, links)
+        service_env::variables(
+            known.iter().flat_map(|it| it.values()).map(|it| &it.linked),
+            &namespace,
+            links,
+        )
     };
     let mut sources = Sources {
         services,

@@ -55,9 +55,11 @@ impl Host {
         for dir in [paths.roots(), paths.netns_dir(), paths.pods(), paths.logs(), paths.seccomp()] {
             fs::create_dir_all(&dir).map_err(file("make", &dir))?;
         }
+        let runtime = Runtime::new(paths.runtime(), &config.exe);
+        runtime.keep_in_memory()?;
         Ok(Host {
             images: Images::open(paths.images())?,
-            runtime: Runtime::new(paths.runtime(), &config.exe),
+            runtime,
             network: PodNetwork::open(network_config(&config)?).await?,
             objects: Objects::new(client.clone()),
             tokens: Tokens::new(client.clone()),

@@ -17,6 +17,13 @@ use crate::name::Name;
 /// Directories a container expects, with their modes.
 const DIRECTORIES: [(&str, u32); 6] =
     [("dev/", 0o755), ("etc/", 0o755), ("proc/", 0o755), ("sys/", 0o755), ("tmp/", 0o1777), ("root/", 0o700)];
+/// What every container finds its own of mounted over is there, or each would make it anew.
+const FILES: [(&str, &str); 4] = [
+    ("etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n"),
+    ("etc/hosts", ""),
+    ("etc/hostname", ""),
+    ("etc/resolv.conf", ""),
+];
 /// `PT_INTERP` of the ELF format: the program wants a loader.
 const WANTS_LOADER: u32 = 3;
 
@@ -49,12 +56,10 @@ fn write_layer(file: File, name: &str, program: &[u8]) -> std::io::Result<()> {
     for (directory, mode) in DIRECTORIES {
         archive.append_data(&mut header(EntryType::Directory, mode, 0), directory, std::io::empty())?;
     }
-    let passwd = b"root:x:0:0:root:/root:/sbin/nologin\n";
-    archive.append_data(
-        &mut header(EntryType::Regular, 0o644, passwd.len() as u64),
-        "etc/passwd",
-        &passwd[..],
-    )?;
+    for (name, text) in FILES {
+        let bytes = text.as_bytes();
+        archive.append_data(&mut header(EntryType::Regular, 0o644, bytes.len() as u64), name, bytes)?;
+    }
     archive.append_data(&mut header(EntryType::Regular, 0o755, program.len() as u64), name, program)?;
     archive.into_inner()?.flush()
 }

@@ -16,6 +16,7 @@ use crate::blob::digest;
 use crate::catalogue::{Catalogue, Image};
 use crate::config::{ConfigFile, ImageConfig};
 use crate::error::{ImageError, Result};
+use crate::overlay::Root;
 use crate::pull::{PullOptions, Pulls};
 use crate::shelf::{Shelf, file_name, make_directory};
 use crate::{archive, binary, overlay};
@@ -120,9 +121,15 @@ impl Images {
     /// Mounts the image's layers with a writable one above, under `container` (made if missing). Returns the root file
     /// system's path. It stays mounted until [`Self::release`], restarts of this process included.
     pub fn prepare(&self, image: &Image, container: impl AsRef<Path>) -> Result<PathBuf> {
+        self.make(image, container)?.attach()
+    }
+
+    /// As [`Self::prepare`], but mounted nowhere yet: whoever attaches it does so in a mount namespace of his own, and
+    /// the node's table of mounts stays short. [`Self::release`] deletes what was written, and is due all the same.
+    pub fn make(&self, image: &Image, container: impl AsRef<Path>) -> Result<Root> {
         let container = container.as_ref();
         let _held = self.shelf().hold()?;
-        if overlay::is_mounted(container) {
+        if overlay::is_made(container) {
             return Err(ImageError::Mounted { path: container.to_owned() });
         }
         let mut layers: Vec<PathBuf> =
@@ -138,11 +145,11 @@ impl Images {
             layers.push(self.shelf().empty_layer()?);
         }
         let note = Use { container: container.to_owned(), layers: image.layers.clone() };
-        // Not synced: no mount survives what a note in the page cache does not. Nobody reads notes while layers are held.
+        // Not synced: no container survives what a note in the page cache does not. Nobody reads notes while layers are held.
         let (path, bytes) =
             (self.use_path(container), serde_json::to_vec(&note).expect("a note is plain data"));
         fs::write(&path, bytes).map_err(ImageError::io("write", &path))?;
-        overlay::mount_layers(&layers, container)
+        overlay::make(&layers, container)
     }
 
     /// Unmounts and deletes what [`Self::prepare`] made, and the container's directory if nothing else is in it.
@@ -196,14 +203,14 @@ impl Images {
         self.shelf().keep_only(&layers, &known.keys().cloned().collect())
     }
 
-    /// The layers of containers; notes of those that are not mounted any more go.
+    /// The layers of containers; notes of those that are no more go.
     fn layers_in_use(&self) -> Result<Vec<String>> {
         let directory = self.inner.directory.join("uses");
         let mut layers = Vec::new();
         for note in fs::read_dir(&directory).map_err(ImageError::io("read", &directory))?.flatten() {
             let bytes = fs::read(note.path()).unwrap_or_default();
             match serde_json::from_slice::<Use>(&bytes) {
-                Ok(found) if overlay::is_mounted(&found.container) => layers.extend(found.layers),
+                Ok(found) if overlay::is_made(&found.container) => layers.extend(found.layers),
                 _ => drop(fs::remove_file(note.path())),
             }
         }

@@ -30,4 +30,5 @@ pub use error::{ImageError, NameError};
 pub use images::{Images, ImportOptions};
 pub use layer::{Bounds, unpack as unpack_layer};
 pub use name::{Name, normalize};
+pub use overlay::Root;
 pub use pull::{Auth, PullOptions, Tell};

@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -39,34 +39,52 @@ impl Places {
     }
 }
 
-/// Whether a root file system is mounted for this container.
-pub fn is_mounted(container: &Path) -> bool {
-    let device = |path: &Path| fs::symlink_metadata(path).map(|metadata| metadata.dev());
-    match (device(container), device(&Places::of(container).root)) {
-        (Ok(outside), Ok(inside)) => outside != inside,
-        _ => false,
+/// Whether a root file system was made for this container and not undone: where it is mounted is its user's affair.
+pub fn is_made(container: &Path) -> bool {
+    Places::of(container).upper.is_dir()
+}
+
+/// Layers under a writable one, made into one root file system.
+pub struct Root {
+    /// Where it is mounted, or may be.
+    pub path: PathBuf,
+    /// The mount, as long as it is attached nowhere.
+    pub mount: Option<OwnedFd>,
+}
+
+impl Root {
+    /// Mounts it at its path.
+    pub fn attach(self) -> Result<PathBuf> {
+        if let Some(mount) = &self.mount {
+            create_directory(&self.path, 0o755)?;
+            move_to(mount, &self.path)
+                .map_err(|error| ImageError::io("mount the layers at", &self.path)(error.into()))?;
+        }
+        Ok(self.path)
     }
 }
 
-/// Mounts `layers` (lowest first) with a writable one above. Returns where.
-pub fn mount_layers(layers: &[PathBuf], container: &Path) -> Result<PathBuf> {
+/// Makes `layers` (lowest first) and a writable one above into a root file system; attached already on kernels that
+/// cannot do otherwise.
+pub fn make(layers: &[PathBuf], container: &Path) -> Result<Root> {
     let places = Places::of(container);
-    for (place, mode) in [(&places.root, 0o755), (&places.upper, 0o755), (&places.work, 0o700)] {
-        let made = DirBuilder::new().recursive(true).mode(mode).create(place);
-        made.map_err(ImageError::io("create", place))?;
-    }
+    create_directory(&places.upper, 0o755)?;
+    create_directory(&places.work, 0o700)?;
     let lower = layers.iter().rev().map(|layer| hold(layer)).collect::<Result<Vec<_>>>()?;
     let upper = hold(&places.upper)?;
     let work = hold(&places.work)?;
-    let mounted = match by_parts(&lower, &upper, &work, &places.root) {
-        Err(Errno::ENOSYS | Errno::EINVAL) => in_one_string(&lower, &upper, &work, &places.root),
-        done => done,
+    let made = match by_parts(&lower, &upper, &work) {
+        Err(Errno::ENOSYS | Errno::EINVAL) => {
+            create_directory(&places.root, 0o755)?;
+            in_one_string(&lower, &upper, &work, &places.root).map(|()| None)
+        }
+        done => done.map(Some),
     };
-    mounted.map_err(|error| ImageError::io("mount the layers at", &places.root)(error.into()))?;
-    Ok(places.root)
+    let mount = made.map_err(|error| ImageError::io("mount the layers at", &places.root)(error.into()))?;
+    Ok(Root { path: places.root, mount })
 }
 
-/// Unmounts and deletes what [`mount_layers`] made. Nothing there is fine.
+/// Unmounts and deletes what [`make`] made. Nothing there is fine.
 pub fn unmount(container: &Path) -> Result<()> {
     let places = Places::of(container);
     loop {
@@ -87,6 +105,10 @@ pub fn unmount(container: &Path) -> Result<()> {
     Ok(())
 }
 
+fn create_directory(place: &Path, mode: u32) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(place).map_err(ImageError::io("create", place))
+}
+
 /// Holds a directory open by path only.
 fn hold(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -99,7 +121,7 @@ fn place(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-fn by_parts(lower: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, root: &Path) -> nix::Result<()> {
+fn by_parts(lower: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> nix::Result<OwnedFd> {
     let context = fsopen(c"overlay")?;
     for layer in lower {
         set(&context, c"lowerdir+", &place(layer))?;
@@ -107,8 +129,7 @@ fn by_parts(lower: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, root: &Path) -> 
     set(&context, c"upperdir", &place(upper))?;
     set(&context, c"workdir", &place(work))?;
     set(&context, c"source", "kelson")?;
-    let mount = create(&context)?;
-    move_to(&mount, root)
+    create(&context)
 }
 
 fn in_one_string(lower: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, root: &Path) -> nix::Result<()> {

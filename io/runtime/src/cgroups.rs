@@ -1,10 +1,14 @@
 //! Control groups of pods and containers, on v1, hybrid and v2 hosts alike.
 //!
-//! `libcontainer` makes and joins a container's own cgroups, on v1 in the controllers it knows. Here is what it leaves
-//! out: the pod's bounds, the v2 hierarchy of a hybrid host, asking for out-of-memory kills, and undoing everything.
+//! The pod's bounds and a container's own group, asking for out-of-memory kills, and undoing everything.
 //! Every path is `<parent>/pod<uid>[/<container>]`, the same in every hierarchy.
 
+mod container;
+
+pub use container::{enter_new_v1, places_v1};
+
 use crate::config::{CGROUP_PARENT, PodConfig, Resources};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +20,7 @@ const LEAVE_WAIT: Duration = Duration::from_secs(5);
 const LEAVE_POLL: Duration = Duration::from_millis(2);
 
 /// One mounted hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hierarchy {
     pub mount: PathBuf,
     /// v1: the controllers, or `name=systemd`. v2: empty.
@@ -24,11 +28,22 @@ pub struct Hierarchy {
     pub unified: bool,
 }
 
-/// Every hierarchy mounted here. Read once a process, what is forked from it included: the list of mounts is long where
-/// many pods run, and whoever reads it stands in one queue with everybody who mounts.
+/// The variable by which a shim is told the hierarchies.
+pub const HANDED_DOWN: &str = "KELSON_CGROUPS";
+
+/// Every hierarchy mounted here. Read once by kelson, whose shims are told: the list of mounts is long where many pods
+/// run, and whoever reads it stands in one queue with everybody who mounts.
 pub fn hierarchies() -> &'static [Hierarchy] {
     static MOUNTED: OnceLock<Vec<Hierarchy>> = OnceLock::new();
-    MOUNTED.get_or_init(|| parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()))
+    MOUNTED.get_or_init(|| {
+        let told = std::env::var(HANDED_DOWN).ok().and_then(|text| serde_json::from_str(&text).ok());
+        told.unwrap_or_else(|| parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()))
+    })
+}
+
+/// What [`HANDED_DOWN`] is to say.
+pub fn hand_down() -> String {
+    serde_json::to_string(hierarchies()).expect("paths come from text and names are text")
 }
 
 /// A hierarchy mounted twice counts once.
@@ -278,12 +293,6 @@ fn below(hierarchy: &Hierarchy, path: &str) -> PathBuf {
 /// Where `path` is in the v2 hierarchy, whether it exists or not; `None` where no such hierarchy is mounted.
 pub fn unified_dir(path: &str) -> Option<PathBuf> {
     hierarchies().iter().find(|hierarchy| hierarchy.unified).map(|hierarchy| below(hierarchy, path))
-}
-
-/// A container's cgroup in the hierarchy of one v1 controller.
-pub fn v1_dir(controller: &str, path: &str) -> Option<PathBuf> {
-    let holds = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|held| held == controller);
-    hierarchies().iter().find(holds).map(|hierarchy| below(hierarchy, path))
 }
 
 #[cfg(test)]

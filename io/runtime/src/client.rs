@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     uid: String,
     stream: UnixStream,
     inbox: Inbox,
+    /// What the shim speaks.
+    pub protocol: u32,
 }
 
 impl Connection {
@@ -35,7 +37,7 @@ impl Connection {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::Gone { uid: uid.into() },
             _ => Error::Connection { uid: uid.into(), source },
         })?;
-        let mut connection = Self { uid: uid.into(), stream, inbox: Inbox::default() };
+        let mut connection = Self { uid: uid.into(), stream, inbox: Inbox::default(), protocol: 0 };
         let greeting: Greeting = match tokio::time::timeout(GREETING_WAIT, connection.receive()).await {
             Ok(greeting) => greeting?,
             Err(_) => return Err(connection.lost(ErrorKind::TimedOut.into())),
@@ -43,6 +45,7 @@ impl Connection {
         if !(OLDEST..=PROTOCOL).contains(&greeting.protocol) {
             return Err(Error::Protocol { uid: uid.into(), theirs: greeting.protocol, ours: PROTOCOL });
         }
+        connection.protocol = greeting.protocol;
         Ok(connection)
     }
 

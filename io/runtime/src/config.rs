@@ -71,7 +71,7 @@ pub struct ContainerConfig {
     /// Unique within the pod over its whole life (name and attempt, say); `[A-Za-z0-9._-]`, at most 128 bytes.
     pub id: String,
     pub name: String,
-    /// The mounted root file system.
+    /// Where the root file system is mounted; not looked at by [`crate::Pod::start_on`].
     pub rootfs: PathBuf,
     /// The whole command line; the first is looked up in the PATH of `env`.
     pub args: Vec<String>,

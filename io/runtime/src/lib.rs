@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod fd_stream;
 mod leftovers;
+mod memory;
 mod pod;
 mod protocol;
 mod runtime;

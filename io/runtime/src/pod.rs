@@ -7,7 +7,7 @@ use crate::config::{AttachConfig, ContainerConfig, ExecConfig, PodConfig};
 use crate::error::Error;
 use crate::fd_stream::FdStream;
 use crate::leftovers;
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Reply, Request, TAKES_ROOTS};
 use crate::session::{Control, Session};
 use crate::signals::parse_signal;
 use crate::state::{ContainerState, Phase};
@@ -36,6 +36,8 @@ struct Inner {
     states: watch::Receiver<States>,
     seen: Mutex<watch::Receiver<States>>,
     alive: watch::Receiver<bool>,
+    /// What the shim speaks; 0 if it is gone.
+    protocol: u32,
     listener: JoinHandle<()>,
 }
 
@@ -50,8 +52,10 @@ impl Pod {
     pub(crate) async fn open(config: PodConfig, dir: PathBuf) -> Result<Self, Error> {
         let (alive_tell, alive) = watch::channel(true);
         let (tell, states) = watch::channel(States::default());
+        let mut protocol = 0;
         let listener = match subscribe(&config.uid, &dir).await {
             Ok((connection, first)) => {
+                protocol = connection.protocol;
                 tell.send_replace(first);
                 tokio::spawn(listen(connection, tell, alive_tell, dir.clone()))
             }
@@ -68,7 +72,8 @@ impl Pod {
             Err(error) => return Err(error),
         };
         let seen = Mutex::new(states.clone());
-        Ok(Self(Arc::new(Inner { config, dir, asking: Mutex::new(None), states, seen, alive, listener })))
+        let asking = Mutex::new(None);
+        Ok(Self(Arc::new(Inner { config, dir, asking, states, seen, alive, protocol, listener })))
     }
 
     /// As given to [`crate::Runtime::start_pod`].
@@ -105,6 +110,20 @@ impl Pod {
     /// `Exited` with that message.
     pub async fn start(&self, id: &str) -> Result<(), Error> {
         self.done(&Request::Start { id: id.into() }).await
+    }
+
+    /// Whether [`Pod::start_on`] may be used: an earlier kelson's shim knows nothing of it.
+    pub fn takes_roots(&self) -> bool {
+        self.0.protocol >= TAKES_ROOTS
+    }
+
+    /// As [`Pod::start`], on a root file system that is mounted nowhere: it becomes the container's alone, and goes with
+    /// it.
+    pub async fn start_on(&self, id: &str, root: OwnedFd) -> Result<(), Error> {
+        match self.ask_with(&Request::Start { id: id.into() }, vec![root]).await? {
+            Reply::Done => Ok(()),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Signals a container's first process; no error when it has ended.
@@ -246,12 +265,16 @@ impl Pod {
 
     /// One request at a time on an idle connection, which is kept for the next.
     async fn ask(&self, request: &Request) -> Result<Reply, Error> {
+        self.ask_with(request, Vec::new()).await
+    }
+
+    async fn ask_with(&self, request: &Request, fds: Vec<OwnedFd>) -> Result<Reply, Error> {
         let kept = self.0.asking.lock().await.take();
         let mut connection = match kept {
             Some(connection) => connection,
             None => Connection::open(self.uid(), &self.0.dir).await?,
         };
-        let reply = connection.ask(request, Vec::new()).await;
+        let reply = connection.ask(request, fds).await;
         if matches!(reply, Ok(_) | Err(Error::Refused(_) | Error::NotFound(_))) {
             *self.0.asking.lock().await = Some(connection);
         }

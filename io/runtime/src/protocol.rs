@@ -9,7 +9,9 @@ use crate::state::ContainerState;
 use serde::{Deserialize, Serialize};
 
 /// What this binary speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
+/// Since when a shim takes a root file system that is mounted nowhere.
+pub const TAKES_ROOTS: u32 = 2;
 /// The oldest shim this binary still understands.
 pub const OLDEST: u32 = 1;
 
@@ -26,7 +28,8 @@ pub enum Request {
     Create {
         config: Box<ContainerConfig>,
     },
-    /// Makes its process; answered once the process runs.
+    /// Makes its process; answered once the process runs. Frame carries the root file system (a mount that is nowhere
+    /// attached) unless it is mounted where the configuration says.
     Start {
         id: String,
     },

@@ -2,6 +2,7 @@
 //!
 //! Layout below the root: `pods/<uid>/` with `pod.json`, `shim.sock`, `shim.log`, `shm/` and `containers/<id>/`.
 
+use crate::cgroups;
 use crate::config::PodConfig;
 use crate::error::{During, Error};
 use crate::leftovers;
@@ -30,6 +31,11 @@ impl Runtime {
     /// `exe`: the binary whose `shim …` leads to [`crate::shim_main`]; usually `/proc/self/exe`.
     pub fn new(root: impl AsRef<Path>, exe: impl AsRef<Path>) -> Self {
         Self { pods: root.as_ref().join("pods").into(), exe: exe.as_ref().into() }
+    }
+
+    /// The directory given to [`Runtime::new`].
+    pub(crate) fn root(&self) -> &Path {
+        self.pods.parent().expect("the directory of pods was joined to it")
     }
 
     /// Starts a pod's shim, which makes its namespaces and waits for containers. Fails if the pod exists.
@@ -87,6 +93,7 @@ impl Runtime {
     async fn spawn_shim(&self, uid: &str, dir: &Path) -> Result<(), Error> {
         let failed = |reason: String| Error::Shim { uid: uid.into(), reason };
         let mut command = Command::new(&*self.exe);
+        command.env(cgroups::HANDED_DOWN, cgroups::hand_down());
         command.arg("shim").arg(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child =
             command.spawn().map_err(|error| failed(format!("{}: {error}", self.exe.display())))?;

@@ -16,11 +16,13 @@ mod enter;
 mod executor;
 mod filter;
 pub(crate) mod logs;
+mod mounts;
 mod pause;
 mod reap;
 mod seccomp;
 mod server;
 mod spec;
+mod stage;
 mod start;
 pub(crate) mod users;
 

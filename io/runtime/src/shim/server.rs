@@ -202,7 +202,7 @@ impl Server {
     fn handle(&mut self, client: u64, request: Request, fds: Vec<OwnedFd>) {
         match request {
             Request::Create { config } => self.create(client, *config),
-            Request::Start { id } => self.start(client, &id),
+            Request::Start { id } => self.start(client, &id, fds),
             Request::Signal { id, signal, all } => self.signal(client, &id, signal, all),
             Request::Remove { id } => self.remove(client, &id),
             Request::States => self.reply(client, Reply::States { states: self.states() }),

@@ -1,12 +1,14 @@
 //! A container's start, in a process of its own: configuration → `libcontainer` → its first process.
 //!
-//! The child joins what libcontainer leaves out, lets it create and start the container, reports the pid and ends; the
-//! container's process then belongs to the shim, the nearest subreaper. Errors are words over the cradle.
+//! The child enters the container's control group and sets its stage, lets libcontainer create and start the container,
+//! reports the pid and ends; the container's process then belongs to the shim, the nearest subreaper. Errors are words
+//! over the cradle.
 
 use super::birth::Cradle;
 use super::confinement::{self, Confinement};
 use super::executor::Program;
 use super::spec;
+use super::stage::Stage;
 use super::users::{Identity, resolve_user};
 use crate::cgroups;
 use crate::config::{ContainerConfig, PodConfig};
@@ -43,6 +45,8 @@ pub struct Start<'a> {
     pub shm: PathBuf,
     /// Where compiled seccomp profiles are kept.
     pub filters: PathBuf,
+    /// The root file system, where it is not mounted at the configuration's `rootfs`.
+    pub root: Option<OwnedFd>,
     pub stdio: Stdio,
 }
 
@@ -54,18 +58,23 @@ pub fn start(start: Start<'_>, cradle: &Cradle) {
 }
 
 fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
-    let Start { pod, config, dir, shm, filters, stdio } = start;
+    let Start { pod, config, dir, shm, filters, root, stdio } = start;
+    let path = spec::cgroup_path(pod, &config.id);
+    cgroups::enter_new_v1(&path, &config.resources, config.privileged, std::process::id())
+        .map_err(|error| format!("enter cgroup {path}: {error}"))?;
+    let stage =
+        Stage::set(&path, config, root).map_err(|error| format!("set the container's stage: {error}"))?;
+    let config = &stage.found(config);
     let who = resolve_user(&config.rootfs, &config.user)?;
     let mut value = spec::build(pod, config, &who, &shm)?;
     write(&dir.join(SPEC_FILE), &value)?;
     let confinement = Confinement::of(&value, &filters)?;
     confinement::for_engine(&mut value);
+    stage.direct(&mut value);
     let bundle = dir.join("bundle");
     fs::create_dir_all(&bundle).map_err(|error| format!("make the bundle: {error}"))?;
     write(&bundle.join("config.json"), &value)?;
     own(&stdio, &who);
-    let path = spec::cgroup_path(pod, &config.id);
-    join_unified(&path).map_err(|error| format!("join cgroup {path}: {error}"))?;
     adjust_oom_score(config);
     let console = match config.tty {
         true => Some(listen(&dir).map_err(|error| format!("make the terminal: {error}"))?),
@@ -73,9 +82,6 @@ fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
     };
     let program = Program { cradle: cradle.number(), confinement };
     let mut container = create(&dir, &bundle, config, stdio, program).map_err(|error| chain(&error))?;
-    if !config.privileged {
-        forbid_tun(&path);
-    }
     if let Some(listener) = console {
         cradle
             .terminal(receive_terminal(listener).map_err(|error| format!("receive the terminal: {error}"))?);
@@ -117,33 +123,11 @@ fn own(stdio: &Stdio, who: &Identity) {
     }
 }
 
-/// On a hybrid host nobody else puts the container into the v2 hierarchy; what the child joins, the container inherits.
-fn join_unified(path: &str) -> std::io::Result<()> {
-    let hierarchies = cgroups::hierarchies();
-    if cgroups::is_pure_v2(hierarchies) {
-        return Ok(());
-    }
-    let pid = std::process::id();
-    hierarchies
-        .iter()
-        .filter(|hierarchy| hierarchy.unified)
-        .try_for_each(|hierarchy| cgroups::join(hierarchy, path, pid))
-}
-
 /// Lowering the score wants CAP_SYS_RESOURCE, which a node may lack: then the container is a likelier victim, no more.
 fn adjust_oom_score(config: &ContainerConfig) {
     let score = config.resources.oom_score_adj.unwrap_or(0);
     if let Err(error) = fs::write("/proc/self/oom_score_adj", score.to_string()) {
         eprintln!("container {}: oom_score_adj {score} refused by the node: {error}", config.id);
-    }
-}
-
-/// The engine's library allows /dev/net/tun to every container; container engines do not.
-fn forbid_tun(path: &str) {
-    if let Some(dir) = cgroups::v1_dir("devices", path)
-        && let Err(error) = fs::write(dir.join("devices.deny"), "c 10:200 rwm")
-    {
-        eprintln!("could not forbid /dev/net/tun in {}: {error}", dir.display());
     }
 }
 

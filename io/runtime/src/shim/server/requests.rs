@@ -41,7 +41,8 @@ impl Server {
         }
     }
 
-    pub(super) fn start(&mut self, client: u64, id: &str) {
+    /// `fds`: the root file system, where it is not mounted yet.
+    pub(super) fn start(&mut self, client: u64, id: &str, fds: Vec<OwnedFd>) {
         let Some(index) = self.find(id) else { return self.reply(client, Reply::Unknown { id: id.into() }) };
         let pod = match self.joined(&self.containers[index].config.beside) {
             Ok(pod) => pod,
@@ -54,7 +55,8 @@ impl Server {
         let (shm, filters) = (self.dir.join("shm"), filters(&self.dir));
         let begun = container.plumb().and_then(|stdio| {
             let (config, dir) = (&container.config, container.dir.clone());
-            let work = Start { pod: &pod, config, dir, shm, filters, stdio };
+            let root = fds.into_iter().next();
+            let work = Start { pod: &pod, config, dir, shm, filters, root, stdio };
             Birth::begin(|cradle| start(work, &cradle))
         });
         match begun {

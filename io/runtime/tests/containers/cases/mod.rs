@@ -3,6 +3,7 @@
 pub mod adoption;
 mod life;
 mod security;
+mod stage;
 mod streams;
 
 use crate::world::World;
@@ -43,6 +44,11 @@ cases![
     security::privileged,
     security::no_new_privileges_and_dropped_capabilities,
     security::exec_is_confined_too,
+    stage::root_mounted_nowhere,
+    stage::groups_are_its_own_and_read_only,
+    stage::hidden_places_can_be_mounted,
+    stage::directory_in_memory,
+    stage::directory_with_pods_stays_where_it_is,
     adoption::killed_client_kills_no_pod,
     adoption::dead_shim_is_lost_and_swept,
     adoption::hung_shim_is_swept,
