@@ -67,6 +67,14 @@ fn pods_that_fail_say_why() {
             pod("env", "", &format!("{SLEEP}, envFrom: [{{configMapRef: {{name: nosuch}}}}]")),
             pod("late", "activeDeadlineSeconds: 1,", SLEEP),
             pod(
+                "verbose",
+                "",
+                &format!(
+                    "{}, resources: {{limits: {{ephemeral-storage: 1Mi}}}}",
+                    shell("head -c 3000000 /dev/zero > /x; exec sleep 1000")
+                ),
+            ),
+            pod(
                 "large",
                 "volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}],",
                 &format!(
@@ -125,6 +133,9 @@ fn pods_that_fail_say_why() {
     });
     cluster.until("get pod large -o 'jsonpath={.status.phase} {.status.reason} {.status.message}'", |text| {
         text == "Failed Evicted Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". "
+    });
+    cluster.until("get pod verbose -o 'jsonpath={.status.phase} {.status.reason} {.status.message}'", |text| {
+        text == "Failed Evicted Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "
     });
 }
 

@@ -2,7 +2,9 @@
 
 use crate::error::chain;
 use crate::host::Host;
+use crate::pressure::overrun;
 use crate::sandbox::Sandbox;
+use crate::task::Public;
 use crate::volumes::Mounted;
 use crate::{container, credentials, hooks, probes, sandbox, volumes};
 use jiff::SignedDuration;
@@ -16,6 +18,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// First and longest pause between two tries to delete the API object.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -81,10 +84,13 @@ pub async fn refresh(host: &Host, pod: &Pod, ips: &[String], mounted: Mounted) -
     Outcome::Refreshed
 }
 
-/// Looks after a while at how much is in the volumes.
-pub async fn measure(host: &Arc<Host>, pod: &Arc<Pod>) -> Outcome {
+/// Looks after a while at how much is in the volumes, and how much containers wrote.
+pub async fn measure(host: &Arc<Host>, pod: &Arc<Pod>, public: watch::Receiver<Public>) -> Outcome {
     tokio::time::sleep(MEASURE).await;
-    Outcome::Measured(volumes::overrun(host, pod).await)
+    let (host, pod, public) = (host.clone(), pod.clone(), public.borrow().clone());
+    let look = move || volumes::overrun(&host, &pod).or_else(|| overrun(&host, &pod, &public));
+    // A look that fails has seen nothing.
+    Outcome::Measured(tokio::task::spawn_blocking(look).await.ok().flatten())
 }
 
 pub async fn unmount(host: &Host, pod: &Pod, mounted: Mounted) -> Outcome {

@@ -12,7 +12,7 @@ use crate::pods::Directory;
 use crate::task::Public;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kelson_pods::pressure::{
-    Candidate, Condition, Pressure, Resource, Starved, Verdict, is_critical, message, rank,
+    Candidate, Condition, Pressure, Resource, Starved, Verdict, is_critical, is_limited, message, rank,
 };
 use kube::api::ObjectMeta;
 use std::collections::BTreeSet;
@@ -145,6 +145,12 @@ impl AsRef<Pod> for Held {
     fn as_ref(&self) -> &Pod {
         &self.0
     }
+}
+
+/// Why a pod has to go that wrote more than its containers may, if it did. Reads disks.
+pub fn overrun(host: &Host, pod: &Pod, public: &Public) -> Option<String> {
+    let limited = is_limited(pod).then(|| measure::pod(host, pod, public, Resource::Storage));
+    kelson_pods::pressure::overrun(pod, &limited?)
 }
 
 /// Whether the pod has something of the node that its end would give back.

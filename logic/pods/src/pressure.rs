@@ -7,10 +7,12 @@
 //! pod never goes.
 
 mod admission;
+mod limits;
 mod rank;
 mod thresholds;
 
 pub use admission::refusal;
+pub use limits::{is_limited, overrun};
 pub use rank::{Candidate, ContainerUsage, Usage, is_critical, message, rank};
 pub use thresholds::{Amount, Threshold, Thresholds};
 

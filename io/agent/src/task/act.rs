@@ -3,7 +3,7 @@
 use super::Task;
 use crate::jobs::{self, Outcome};
 use crate::{container, sandbox, volumes};
-use kelson_pods::{Action, Report, Run};
+use kelson_pods::{Action, Report, Run, pressure};
 use std::time::Instant;
 
 impl Task {
@@ -98,11 +98,11 @@ impl Task {
         self.spawn("refresh", async move { jobs::refresh(&host, &pod, &ips, mounted).await });
     }
 
-    /// Keeps an eye on the volumes that may not grow.
+    /// Keeps an eye on the volumes and the containers that may not grow.
     pub(super) fn measure(&mut self) {
-        let (host, pod) = (self.host.clone(), self.pod.clone());
-        if self.shim.is_some() && volumes::is_limited(&pod) {
-            self.spawn("measure", async move { jobs::measure(&host, &pod).await });
+        let (host, pod, public) = (self.host.clone(), self.pod.clone(), self.public.subscribe());
+        if self.shim.is_some() && (volumes::is_limited(&pod) || pressure::is_limited(&pod)) {
+            self.spawn("measure", async move { jobs::measure(&host, &pod, public).await });
         }
     }
 

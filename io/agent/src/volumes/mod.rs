@@ -15,7 +15,7 @@ mod usage;
 pub use payload::references;
 pub use persistent::{PROVISIONER, claim_name, own_directory};
 pub use sub_path::bind;
-pub use usage::{Used, is_limited, used};
+pub use usage::{Used, is_limited, overrun, used};
 
 use crate::host::Host;
 use k8s_openapi::api::core::v1::{Pod, Volume};
@@ -85,12 +85,6 @@ async fn mount(host: &Host, pod: &Pod, volume: &Volume, pod_ips: &[String]) -> R
         return blocking(move || atomic::write(&path, &payload, group)).await;
     }
     Err("no volume plugin matched".to_owned())
-}
-
-/// The message of the eviction, if a volume of the pod holds more than it may.
-pub async fn overrun(host: &Arc<Host>, pod: &Arc<Pod>) -> Option<String> {
-    let (host, pod) = (host.clone(), pod.clone());
-    tokio::task::spawn_blocking(move || usage::overrun(&host, &pod)).await.ok().flatten()
 }
 
 /// Where a volume is on the node.

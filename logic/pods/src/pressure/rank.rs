@@ -41,17 +41,16 @@ pub struct Candidate<P> {
     pub usage: Usage,
 }
 
-impl Usage {
-    fn of(&self, resource: Resource) -> i64 {
-        let sum = |pick: fn(&ContainerUsage) -> i64| {
-            self.containers.iter().fold(0i64, |sum, it| sum.saturating_add(pick(it)))
-        };
-        match resource {
-            Resource::Memory => sum(|it| it.memory),
-            Resource::Storage => sum(|it| it.storage).saturating_add(self.volumes),
-            Resource::Inodes => self.inodes,
-            Resource::Pids => self.processes,
-        }
+/// All that the pod uses of the resource.
+pub(super) fn total(usage: &Usage, resource: Resource) -> i64 {
+    let sum = |pick: fn(&ContainerUsage) -> i64| {
+        usage.containers.iter().fold(0i64, |sum, it| sum.saturating_add(pick(it)))
+    };
+    match resource {
+        Resource::Memory => sum(|it| it.memory),
+        Resource::Storage => sum(|it| it.storage).saturating_add(usage.volumes),
+        Resource::Inodes => usage.inodes,
+        Resource::Pids => usage.processes,
     }
 }
 
@@ -59,7 +58,7 @@ impl Usage {
 pub fn rank<P: AsRef<Pod>>(resource: Resource, candidates: &mut [Candidate<P>]) {
     candidates.sort_by_cached_key(|candidate| {
         let pod = candidate.pod.as_ref();
-        let over = candidate.usage.of(resource).saturating_sub(request(pod, resource));
+        let over = total(&candidate.usage, resource).saturating_sub(request(pod, resource));
         let modest = over <= 0 && resource != Resource::Pids;
         (modest, priority(pod), Reverse(over))
     });

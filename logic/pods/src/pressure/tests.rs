@@ -226,6 +226,36 @@ fn a_node_under_pressure_takes_only_whom_it_can_bear() {
 }
 
 #[test]
+fn who_writes_more_than_he_may_has_to_go() {
+    let of = |limit: Option<&str>| {
+        let limits = limit.map(|limit| json!({"limits": {"ephemeral-storage": limit}}));
+        json!({"name": "c", "image": "x:1", "resources": limits.unwrap_or(json!({}))})
+    };
+    let check = |limits: [Option<&str>; 2], used: [i64; 2], volumes: i64, expected: Option<&str>| {
+        let [a, mut b] = limits.map(of);
+        b["name"] = json!("d");
+        let pod = pod(json!({"containers": [a, b]}));
+        let usage = |(name, used): (&str, i64)| ContainerUsage {
+            name: name.to_owned(),
+            storage: used * MI,
+            ..ContainerUsage::default()
+        };
+        let containers = ["c", "d"].into_iter().zip(used).map(usage).collect();
+        let usage = Usage { containers, volumes: volumes * MI, ..Usage::default() };
+        assert_eq!(overrun(&pod, &usage).as_deref(), expected, "{limits:?} {used:?} {volumes}");
+        assert_eq!(is_limited(&pod), limits != [None, None]);
+    };
+    check([None, None], [900, 900], 900, None);
+    check([Some("10Mi"), Some("20Mi")], [10, 20], 0, None);
+    let own = "Container c exceeded its local ephemeral storage limit \"10Mi\". ";
+    check([Some("10Mi"), Some("20Mi")], [11, 1], 0, Some(own));
+    let whole = "Pod ephemeral local storage usage exceeds the total limit of containers 30Mi. ";
+    check([Some("10Mi"), Some("20Mi")], [5, 5], 21, Some(whole));
+    let others = "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ";
+    check([Some("10Mi"), None], [1, 10], 0, Some(others));
+}
+
+#[test]
 fn a_displaced_pod_fails_within_a_second_and_says_that_it_was_not_its_doing() {
     let mut world = World::new(single());
     world.settle();
