@@ -40,6 +40,12 @@ impl Jobs {
         tally.parallelism = tally.parallelism.max(number(["spec", "parallelism"]));
         tally.waits_for_failure = meta::get_str(job, &["spec", "podReplacementPolicy"]) == "Failed";
         let (succeeded, failed) = (number(["status", "succeeded"]), number(["status", "failed"]));
+        // Whom it heard to be asked to go, and not yet to have succeeded, it puts down as failed; as upstream, that stands.
+        for uid in written_off(job) {
+            if tally.lost.contains(uid) {
+                tally.succeeded.remove(uid);
+            }
+        }
         if succeeded > tally.succeeded.len() as i64 || failed > tally.lost.len() as i64 {
             return Err(format!(
                 "{} counts {succeeded} and {failed}, but {} have succeeded and {} been lost: {}",
@@ -83,10 +89,16 @@ impl Jobs {
     }
 }
 
-/// Whether its job has put a pod down as failed already, when it was asked to go; as upstream, that stands.
+/// Whether its job has put a pod down as failed already, when it was asked to go.
 fn is_written_off(pod: &Stored, key: &Key, api: &Api) -> bool {
     let job = meta::get_str(&pod["metadata"]["ownerReferences"][0], &["name"]);
     let job = api.get(&resource("jobs"), &Key::new(&key.namespace, job));
-    let failed = job.map(|job| meta::get_list(job, &["status", "uncountedTerminatedPods", "failed"]));
-    failed.into_iter().flatten().any(|uid| uid == meta::uid(pod))
+    job.is_some_and(|job| written_off(job).any(|uid| uid == meta::uid(pod)))
+}
+
+/// The pods that a job puts down as failed. An index is completed by a pod's success whatever else the job says of it.
+fn written_off(job: &Stored) -> impl Iterator<Item = &str> {
+    let indexed = meta::get_str(job, &["spec", "completionMode"]) == "Indexed";
+    let failed = meta::get_list(job, &["status", "uncountedTerminatedPods", "failed"]).iter();
+    failed.filter(move |_| !indexed).filter_map(|uid| uid.as_str())
 }
