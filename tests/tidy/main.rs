@@ -85,7 +85,9 @@ fn reasons_for_long_files_are_not_outlived() {
 #[test]
 fn logic_never_touches_the_world() {
     let mut broken = Vec::new();
-    for source in sources().into_iter().filter(|s| s.path.starts_with("logic/") && !s.is_test()) {
+    // What packs a crate's own text while it is built is no part of it afterwards.
+    let decides = |s: &Source| s.path.starts_with("logic/") && !s.is_test() && !s.path.ends_with("/build.rs");
+    for source in sources().into_iter().filter(decides) {
         let code = source.code();
         broken.extend(
             WORLD.iter().filter(|w| code.contains(**w)).map(|w| format!("{} asks for {w}", source.path)),

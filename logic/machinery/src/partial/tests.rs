@@ -1,3 +1,5 @@
+//! Objects read in parts: what is there, what is not, and what is no object.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What goes into a view of an object, and what does not.
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
