@@ -127,6 +127,9 @@ impl Pods {
         let (seen_tell, seen) = watch::channel(Seen { pod: pod.clone(), gone: false, displaced: None });
         let (public_tell, public) = watch::channel(Public { pod: Some(pod), ..Public::default() });
         let adopted = self.left.remove(&uid);
+        if adopted.is_none() {
+            self.host.runtime.foresee_pod();
+        }
         self.directory.0.write().expect("no holder panics").insert(uid.clone(), (public, seen_tell.clone()));
         self.known.insert(uid.clone(), seen_tell);
         let work = Box::pin(task::run(self.host.clone(), seen, adopted, public_tell, self.shutdown.clone()));

@@ -11,6 +11,7 @@ use crate::state::{read_whole, write_whole};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
@@ -24,18 +25,33 @@ pub(crate) const READY: &str = "ready\n";
 pub struct Runtime {
     pods: Arc<Path>,
     exe: Arc<Path>,
+    foreseeing: Arc<AtomicBool>,
 }
 
 impl Runtime {
     /// `root`: kelson's own directory for running pods, on a local file system, private to root.
     /// `exe`: the binary whose `shim …` leads to [`crate::shim_main`]; usually `/proc/self/exe`.
     pub fn new(root: impl AsRef<Path>, exe: impl AsRef<Path>) -> Self {
-        Self { pods: root.as_ref().join("pods").into(), exe: exe.as_ref().into() }
+        Self { pods: root.as_ref().join("pods").into(), exe: exe.as_ref().into(), foreseeing: Arc::default() }
     }
 
     /// The directory given to [`Runtime::new`].
     pub(crate) fn root(&self) -> &Path {
         self.pods.parent().expect("the directory of pods was joined to it")
+    }
+
+    /// A pod is about to be started: waits beside for what the kernel would make its start wait for. Returns at once.
+    pub fn foresee_pod(&self) {
+        if self.foreseeing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let foreseeing = self.foreseeing.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = cgroups::wait_in_advance() {
+                tracing::debug!(%error, "could not wait for the kernel in advance; the pod's start will");
+            }
+            foreseeing.store(false, Ordering::Release);
+        });
     }
 
     /// Starts a pod's shim, which makes its namespaces and waits for containers. Fails if the pod exists.
