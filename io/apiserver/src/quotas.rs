@@ -46,8 +46,17 @@ impl Turns {
 pub(crate) struct Turn<'a> {
     call: &'a Call,
     quotas: Vec<Held>,
-    _shared: Option<RwLockReadGuard<'a, ()>>,
-    _alone: Option<RwLockWriteGuard<'a, ()>>,
+    hold: Hold<'a>,
+}
+
+/// What keeps others away, for as long as it is held.
+enum Hold<'a> {
+    /// No quota is concerned.
+    Nothing,
+    /// Others may write beside.
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    /// Nobody else writes.
+    Alone { _guard: RwLockWriteGuard<'a, ()> },
 }
 
 /// A quota as it was read.
@@ -58,21 +67,19 @@ struct Held {
 
 /// Waits for the turn of a create (`mode` is `None`) or update.
 pub(crate) async fn turn<'a>(call: &'a Call, mode: Option<Mode>) -> Result<Turn<'a>, Status> {
-    let mut turn = Turn { call, quotas: Vec::new(), _shared: None, _alone: None };
+    let turn = |quotas, hold| Ok(Turn { call, quotas, hold });
     if !concerns(call.kind, mode) {
-        return Ok(turn);
+        return turn(Vec::new(), Hold::Nothing);
     }
     let place = call.core.turns.of(call.namespace());
     if !is_quota(call.kind) {
         let shared = place.read().await;
         if quotas(call).await?.is_empty() {
-            turn._shared = Some(shared);
-            return Ok(turn);
+            return turn(Vec::new(), Hold::Shared { _guard: shared });
         }
     }
-    turn._alone = Some(place.write().await);
-    turn.quotas = quotas(call).await?;
-    Ok(turn)
+    let alone = place.write().await;
+    turn(quotas(call).await?, Hold::Alone { _guard: alone })
 }
 
 /// Whether such a write can change what any quota counts, or is one to a quota. Events are never counted.
@@ -122,7 +129,7 @@ impl Turn<'_> {
     pub async fn charge(&self, new: &mut Object, old: Option<&Object>) -> Result<Vec<Change>, Status> {
         let kind = self.call.kind;
         let changes = if self.quotas.is_empty() { Vec::new() } else { self.ask(new, old)? };
-        if is_quota(kind) && self._alone.is_some() {
+        if is_quota(kind) && matches!(self.hold, Hold::Alone { .. }) {
             let counted = self.count(new, old.is_none()).await?;
             let known = old.filter(|old| agree_as_read(old, &counted)).map(|old| old["status"].clone());
             meta::set(new, &["status"], known.unwrap_or(counted));
