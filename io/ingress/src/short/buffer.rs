@@ -10,8 +10,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Room for what a backend sends, at first.
 const FROM_BACKEND: usize = 16 << 10;
 
-/// Most desks that are kept for requests to come.
+/// Most desks that are kept for requests to come, and most when one has grown: they go to whoever comes next, so few large
+/// ones are enough for many large bodies.
 const DESKS_MAX: usize = 128;
+const LARGE_MAX: usize = 8;
 
 /// Bytes between `start` and `end`.
 pub(crate) struct Buffer {
@@ -48,9 +50,9 @@ impl Buffer {
         self.start = (self.start + count).min(self.end);
     }
 
-    /// Makes room for twice as much, up to `max`; whether there is more now.
+    /// Makes room for four times as much, up to `max`; whether there is more now.
     pub(crate) fn grow(&mut self, max: usize) -> bool {
-        let room = (self.room() * 2).min(max).max(self.room());
+        let room = (self.room() * 4).min(max).max(self.room());
         let is_more = room > self.room();
         self.bytes.resize(room, 0);
         is_more
@@ -106,15 +108,14 @@ impl Desks {
         })
     }
 
-    /// Takes a desk back, cleared; one that grew is let go of.
+    /// Takes a desk back, cleared, unless there are enough.
     pub(crate) fn give_back(&self, mut desk: Desk) {
         desk.begin_again();
         desk.to_backend.clear();
-        let is_large = [desk.from_backend.room(), desk.to_backend.capacity(), desk.to_client.capacity()]
-            .into_iter()
-            .any(|room| room > FROM_BACKEND * 4);
+        let rooms = [desk.from_backend.room(), desk.to_backend.capacity(), desk.to_client.capacity()];
+        let is_large = rooms.into_iter().any(|room| room > FROM_BACKEND * 4);
         let mut free = self.free();
-        if !is_large && free.len() < DESKS_MAX {
+        if free.len() < if is_large { LARGE_MAX } else { DESKS_MAX } {
             free.push(desk);
         }
     }

@@ -24,6 +24,12 @@ use crate::wire::answer::{self, Answer, Framing, Heard, Malformed, Telling};
 use crate::wire::chunks::{self, Chunks};
 use crate::wire::has_empty_line;
 
+/// Room for a request's body that comes fast.
+const UPLOAD_ROOM: usize = 64 << 10;
+
+/// Room for a response's, while it is on its way: the more at once, the fewer calls to the kernel.
+const DOWNLOAD_ROOM: usize = 256 << 10;
+
 /// How it ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -206,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
             Poll::Ready(Ok(count @ 1..)) => {
                 it.lanes.moved(Lane::Upload);
                 if count == it.asked.room() {
-                    it.asked.grow(BODY_ROOM);
+                    it.asked.grow(UPLOAD_ROOM);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -420,7 +426,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
                 if lane == Lane::Body {
                     it.lanes.moved(lane);
                     if count == it.desk.from_backend.room() {
-                        it.desk.from_backend.grow(BODY_ROOM);
+                        it.desk.from_backend.grow(DOWNLOAD_ROOM);
                     }
                 }
                 Poll::Ready(None)
@@ -469,6 +475,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Running<'_, S> {
         }
     }
 }
-
-/// Room for bodies that come fast.
-const BODY_ROOM: usize = 64 << 10;
