@@ -24,7 +24,7 @@ fn plain(text: &str, trusted: bool) -> (Ask, String) {
 const TOLD: &str = "x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: http\r\nx-forwarded-port: 80\r\nx-real-ip: 192.0.2.7\r\nx-forwarded-host: ";
 
 #[test]
-fn common_requests_go_on() {
+fn usual_requests_go_on() {
     let check = |text: &str, expected: &str| {
         let (ask, out) = plain(text, false);
         assert_eq!(ask.end, text.len(), "{text:?}");

@@ -23,7 +23,7 @@ fn left(world: &World) -> usize {
 
 /// What browsers and programs mostly send never leaves it, however it is cut into packets.
 #[tokio::test]
-async fn common_requests_stay() {
+async fn usual_requests_stay() {
     let backend = Backend::echo("one").await;
     let world = World::web(config(), &[backend.address]).await;
     let mut client = TcpStream::connect(world.http).await.unwrap();
