@@ -4,9 +4,10 @@
 //! Every path is `<parent>/pod<uid>[/<container>]`, the same in every hierarchy.
 
 mod container;
+mod devices;
 mod foresight;
 
-pub use container::{enter_new_v1, places_v1};
+pub use container::{confine, enter_new_v1, places_v1};
 pub use foresight::wait_in_advance;
 
 use crate::config::{CGROUP_PARENT, PodConfig, Resources};

@@ -5,27 +5,12 @@
 //! a start fails it kills who is in there, which its own process must not be.
 //! Order within a hierarchy: the bounds stand before the process comes.
 
+use super::devices::{confine_v1, confine_v2};
 use super::{Hierarchy, below, hierarchies, v1_files};
 use crate::config::Resources;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// What a container may do with devices, in the words of v1's device controller: make any node, and use null, zero, full,
-/// random, urandom, tty, console, ptmx and pseudo-terminals (containerd's set).
-const DEVICES: [&str; 11] = [
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:1 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-];
 
 /// Makes `path`, sets its bounds and moves `pid` there; what is forked from it comes along.
 pub fn enter_new_v1(path: &str, resources: &Resources, privileged: bool, pid: u32) -> io::Result<()> {
@@ -41,11 +26,21 @@ pub fn enter_new_v1(path: &str, resources: &Resources, privileged: bool, pid: u3
             inherit_cpuset(hierarchy, path)?;
         }
         if holds("devices") && !privileged {
-            confine_devices(&dir)?;
+            confine_v1(&dir)?;
         }
         write(&dir.join("cgroup.procs"), &pid.to_string())?;
     }
     Ok(())
+}
+
+/// Where only v2 is, nothing of the engine's keeps a container from the node's devices: its group is confined before it
+/// comes. With the v1 controller this was done above.
+pub fn confine(path: &str, privileged: bool) -> io::Result<()> {
+    let controlled = |hierarchy: &Hierarchy| hierarchy.controllers.iter().any(|held| held == "devices");
+    match super::unified_dir(path) {
+        Some(dir) if !privileged && !hierarchies().iter().any(controlled) => confine_v2(&dir),
+        _ => Ok(()),
+    }
 }
 
 /// Named hierarchies belong to somebody else (systemd): there a container stays where its shim is.
@@ -69,12 +64,6 @@ fn inherit_cpuset(hierarchy: &Hierarchy, path: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn confine_devices(dir: &Path) -> io::Result<()> {
-    write(&dir.join("devices.deny"), "a *:* rwm")?;
-    let allow = dir.join("devices.allow");
-    DEVICES.iter().try_for_each(|rule| write(&allow, rule))
-}
-
 /// What a container sees as `/sys/fs/cgroup` on v1: the name of each hierarchy's directory, and its own place there.
 pub fn places_v1(path: &str, shim: &str) -> Vec<(String, PathBuf)> {
     let place = |hierarchy: &Hierarchy| {
@@ -86,7 +75,7 @@ pub fn places_v1(path: &str, shim: &str) -> Vec<(String, PathBuf)> {
 }
 
 /// An error of the kernel here says what it does not take, so the file belongs to it.
-fn write(file: &Path, value: &str) -> io::Result<()> {
+pub(super) fn write(file: &Path, value: &str) -> io::Result<()> {
     fs::write(file, value).map_err(|error| {
         io::Error::new(error.kind(), format!("write {value:?} to {}: {error}", file.display()))
     })

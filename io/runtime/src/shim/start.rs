@@ -62,6 +62,7 @@ fn try_start(start: Start<'_>, cradle: &Cradle) -> Result<(), String> {
     let path = spec::cgroup_path(pod, &config.id);
     cgroups::enter_new_v1(&path, &config.resources, config.privileged, std::process::id())
         .map_err(|error| format!("enter cgroup {path}: {error}"))?;
+    cgroups::confine(&path, config.privileged).map_err(|error| format!("cgroup {path}: {error}"))?;
     let stage =
         Stage::set(&path, config, root).map_err(|error| format!("set the container's stage: {error}"))?;
     let config = &stage.found(config);
