@@ -118,7 +118,7 @@ pub fn ask(bytes: &[u8]) {
 
 /// A response: one way to read it, said again in frames of our own; and a chunked body, however it is cut.
 pub fn answer(bytes: &[u8]) {
-    let telling = Telling { is_head: bytes.len() % 5 == 0, closes: false, fields_max: FIELDS_MAX };
+    let telling = Telling { is_head: bytes.len().is_multiple_of(5), closes: false, fields_max: FIELDS_MAX };
     let mut out = Vec::new();
     let heard = answer::read(bytes, telling, &mut out, || *b"Sun, 06 Nov 1994 08:49:37 GMT");
     let Ok(Heard::Final(heard)) = heard else { return };
