@@ -1,15 +1,15 @@
 //! What a part that runs alone has in common with the others: how its process begins and ends, and how it comes to the
 //! API of the cluster it serves.
 
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use tokio::runtime::Builder;
 
 use crate::exit::Usage;
+use crate::kubeconfig;
 
 /// How long what still blocks a thread may take at the end.
 const LEFTOVERS: Duration = Duration::from_secs(1);
@@ -29,13 +29,11 @@ pub fn run(threads: usize, work: impl Future<Output = anyhow::Result<()>>) -> an
 }
 
 /// The client of that kubeconfig, or of the service account of the pod this runs in.
-pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
-    let config = match kubeconfig {
+pub async fn client(path: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let config = match path {
         Some(path) => {
-            let reading = || format!("--kubeconfig: reading {}", path.display());
-            // What kube says of a file it cannot open names path and cause twice.
-            drop(File::open(path).with_context(reading)?);
-            let kubeconfig = Kubeconfig::read_from(path).with_context(reading)?;
+            let kubeconfig = kubeconfig::read(path)
+                .with_context(|| format!("--kubeconfig: reading {}", path.display()))?;
             kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await
                 .with_context(|| format!("--kubeconfig: {} cannot be used", path.display()))?

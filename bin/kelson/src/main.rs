@@ -14,6 +14,7 @@ mod explain;
 mod files;
 mod image;
 mod ingress;
+mod kubeconfig;
 mod lb;
 mod load;
 mod lookup;

@@ -8,7 +8,9 @@ mod path;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
+
+use crate::kubeconfig;
 
 /// Where the cluster is and which namespace is meant.
 #[derive(clap::Args)]
@@ -30,7 +32,7 @@ impl Connection {
     /// A client of that cluster.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         let path = self.kubeconfig.display();
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).with_context(|| {
+        let kubeconfig = kubeconfig::read(&self.kubeconfig).with_context(|| {
             format!("reading {path}: is `kelson up` running with this --write-kubeconfig?")
         })?;
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
