@@ -29,7 +29,7 @@ impl Histogram {
     fn render(&self, name: &str, out: &mut String) {
         let _ = writeln!(out, "# TYPE {name} histogram");
         for (bucket, bound) in self.buckets.iter().zip(BUCKETS_US) {
-            let (bound, count) = (Duration::from_micros(bound).as_secs_f64(), bucket.load(Relaxed));
+            let (bound, count) = (bound as f64 / 1e6, bucket.load(Relaxed));
             let _ = writeln!(out, "{name}_bucket{{ip_family=\"IPv4\",le=\"{bound}\"}} {count}");
         }
         let (count, sum) = (self.count.load(Relaxed), Duration::from_micros(self.sum_us.load(Relaxed)));
