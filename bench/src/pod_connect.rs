@@ -1,7 +1,7 @@
 //! connect() in a pod, where a Service's address is translated before a packet exists: direct and through the ClusterIP.
 //!
 //! Client and server are pods of this very program, which has both sides in [`connect`]; what the client pod finds it
-//! writes to its log.
+//! writes to its log. They get no environment of Services: that of 30,000 is more than the kernel lets a program have.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -107,7 +107,7 @@ fn tell(size: u32, log: &str) -> anyhow::Result<()> {
 async fn make(pods: &Api<Pod>, name: &str, args: &[&str]) -> anyhow::Result<()> {
     let pod = json!({
         "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [{
+        "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "enableServiceLinks": false, "containers": [{
             "name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": args,
         }]},
     });
