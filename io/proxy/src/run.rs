@@ -90,7 +90,7 @@ struct Worker {
     warned: BTreeSet<Warning>,
     complaint: Option<String>,
     metrics: Arc<Metrics>,
-    /// Since when it follows the cluster: what was triggered before is not its latency.
+    /// Since when it follows the cluster: what was triggered before is not its latency. Triggers are noted in whole seconds.
     since_ms: u64,
     programmed: Snapshot,
 }
@@ -99,7 +99,7 @@ impl Worker {
     fn new(config: Config, metrics: Arc<Metrics>) -> Self {
         let options = config.options();
         Self {
-            since_ms: now_ms(),
+            since_ms: now_ms() / 1000 * 1000,
             programmed: Snapshot::default(),
             compiler: Compiler::new(options.clone()),
             options,
