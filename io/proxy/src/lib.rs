@@ -4,7 +4,8 @@
 //! which snapshot is programmed, and removes the UDP flows that would stick to backends that are gone. It needs no
 //! `nft` binary. The table outlives the process: traffic flows, and the ranges stay guarded, while kelson is dead. Where
 //! the kernel can, what needs no look at packets is translated as pods call connect(), by `kelson-sockets`, from the same
-//! tables in the same round.
+//! tables in the same round. Beside that it answers balancers: whether it keeps up ([`Health`]), and whether the node has
+//! endpoints of a Service ([`serve_checks`]).
 
 mod affinity;
 mod apply;
